@@ -68,6 +68,9 @@ type Cluster struct {
 	stopErr error
 }
 
+// errEnded is a server that ended before it answered; its log says why.
+var errEnded = errors.New("the server ended at once")
+
 // startPatience bounds the whole start: initdb, the end of a predecessor's leftovers, crash recovery.
 const startPatience = 60 * time.Second
 
@@ -105,7 +108,7 @@ func start(ctx context.Context, config Config) (_ *Cluster, err error) {
 	}
 	c := &Cluster{config: config, lock: lock}
 	if err := c.launch(ctx, bin, owner); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, c.release())
 	}
 	return c, nil
 }
@@ -122,12 +125,16 @@ func (c *Cluster) launch(ctx context.Context, bin string, owner account) error {
 	if c.socket, err = socketDir(c.config.Dir, owner); err != nil {
 		return err
 	}
+	if err := keepLastLog(c.config.Dir); err != nil {
+		return err
+	}
 	if err := c.serve(ctx, bin, owner); err != nil {
 		return err
 	}
 	if c.config.Port != 0 {
 		if c.password, err = c.setPassword(ctx); err != nil {
-			return errors.Join(err, c.Stop(ctx))
+			c.kill()
+			return err
 		}
 	}
 	return nil
@@ -139,7 +146,7 @@ func (c *Cluster) launch(ctx context.Context, bin string, owner account) error {
 func (c *Cluster) serve(ctx context.Context, bin string, owner account) error {
 	for {
 		err := c.serveOnce(ctx, bin, owner)
-		if err == nil || !errors.Is(err, errTryAgain) {
+		if err == nil || !errors.Is(err, errEnded) || !willPass(c.config.Dir) {
 			return err
 		}
 		select {
@@ -160,7 +167,7 @@ func (c *Cluster) serveOnce(ctx context.Context, bin string, owner account) erro
 	}
 	defer log.Close()
 	c.command = exec.Command(filepath.Join(bin, "postgres"), c.arguments()...)
-	c.command.Dir = c.dataDir()
+	c.command.Dir = "/" // the server goes to its data directory itself
 	c.command.Env = serverEnvironment()
 	c.command.Stdout, c.command.Stderr = log, log
 	c.command.SysProcAttr = owner.attributes(c.dataDir())
@@ -177,7 +184,7 @@ func (c *Cluster) serveOnce(ctx context.Context, bin string, owner account) erro
 	}
 	if err != nil {
 		c.kill()
-		return fmt.Errorf("%w%s", err, lastWords(c.config.Dir))
+		return fmt.Errorf("%w; %s", err, lastWords(c.config.Dir))
 	}
 	return nil
 }
@@ -192,7 +199,7 @@ func (c *Cluster) awaitAnswer(ctx context.Context) error {
 		}
 		select {
 		case <-c.exited:
-			return fmt.Errorf("the server ended at once%w", retryable(c.config.Dir))
+			return errEnded
 		case <-ctx.Done():
 			return fmt.Errorf("no answer: %w", err)
 		case <-time.After(10 * time.Millisecond):
@@ -245,8 +252,14 @@ func (c *Cluster) shutDown(ctx context.Context) error {
 		err = fmt.Errorf("stop Postgres in %s: killed, as it did not end in time: %w", c.config.Dir, ctx.Err())
 	}
 	c.kill()
+	return errors.Join(err, c.release())
+}
+
+// release gives the folders up; the lock goes last, for the next one may be waiting for it.
+func (c *Cluster) release() error {
+	var err error
 	if c.config.Ephemeral {
-		err = errors.Join(err, os.RemoveAll(c.config.Dir))
+		err = os.RemoveAll(c.config.Dir)
 	}
 	return errors.Join(err, os.RemoveAll(c.socket), c.lock.Close())
 }

@@ -58,7 +58,7 @@ func initialise(ctx context.Context, bin string, config Config, owner account) e
 		arguments = append(arguments, "--no-sync", "--wal-segsize=1")
 	}
 	command := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), arguments...)
-	command.Dir = fresh
+	command.Dir = "/"
 	command.Env = serverEnvironment()
 	command.SysProcAttr = owner.attributes(fresh)
 	if output, err := command.CombinedOutput(); err != nil {

@@ -16,6 +16,8 @@ const watchdogDismissal = "dismissed\n"
 // and not the process, whose number could be taken by another, or whose parent may not reap it.
 //
 //	$1 the server's process id, $2 its pid file, $3... folders to remove
+//
+// The pid file may name a successor by then, which is left alone.
 const watchdogScript = `
 read -r word
 [ "$word" = dismissed ] && exit 0
@@ -24,20 +26,20 @@ pidfile=$2
 server=$1
 shift 2
 tries=0
-while [ -e "$pidfile" ] && [ "$tries" -lt 200 ]; do
+while read -r now <"$pidfile" && [ "$now" = "$server" ] && [ "$tries" -lt 200 ]; do
 	tries=$((tries + 1))
 	[ "$tries" -eq 100 ] && kill -QUIT "$server" 2>/dev/null
 	sleep 0.05
-done
-rm -rf -- "$@"
+done 2>/dev/null
+[ "$#" -eq 0 ] || rm -rf -- "$@"
 `
 
 // watch starts the watchdog. It has its own process group, so that a Ctrl-C or a kill of this
 // process's group passes it by.
 func watch(c *Cluster) (io.WriteCloser, error) {
-	folders := []string{c.socket}
-	if c.config.Ephemeral {
-		folders = append(folders, c.config.Dir)
+	var folders []string
+	if c.config.Ephemeral { // else the socket's folder may have become the successor's
+		folders = []string{c.socket, c.config.Dir}
 	}
 	arguments := []string{"-c", watchdogScript, "hayate-postgres-watchdog", strconv.Itoa(c.Pid()), c.dataDir() + "/postmaster.pid"}
 	command := exec.Command("/bin/sh", append(arguments, folders...)...)
