@@ -61,8 +61,8 @@ func checkVersion(dir string) error {
 	if len(fields) < 3 {
 		return fmt.Errorf("%s --version answers %q", command.Path, output)
 	}
-	digits := strings.FieldsFunc(fields[2], func(r rune) bool { return r < '0' || r > '9' })
-	major, err := strconv.Atoi(digits[0])
+	digits := strings.IndexFunc(fields[2]+".", func(r rune) bool { return r < '0' || r > '9' })
+	major, err := strconv.Atoi(fields[2][:digits])
 	if err != nil || major < oldestVersion || major > newestVersion {
 		return fmt.Errorf("%s is version %s; this project runs on %d to %d", command.Path, fields[2], oldestVersion, newestVersion)
 	}

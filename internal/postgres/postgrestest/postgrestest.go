@@ -95,6 +95,10 @@ var shared = sync.OnceValues(func() (*cluster.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Root's server runs as another user, who has to walk through.
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return nil, err
+	}
 	server, err := cluster.Start(ctx, cluster.Config{Dir: dir, Ephemeral: true, Settings: settings})
 	if err != nil {
 		return nil, err
