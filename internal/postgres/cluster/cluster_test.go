@@ -119,11 +119,7 @@ func TestStartsAfterKill(t *testing.T) {
 	config := cluster.Config{Dir: t.TempDir(), Durable: true, Port: cluster.FreePort}
 	c := start(t, config)
 	exec1(t, c, "CREATE TABLE kept AS SELECT generate_series(1, 3)")
-	idle, err := pgx.Connect(t.Context(), c.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close(context.Background())
+	keepABackendBusy(t, c)
 	if err := syscall.Kill(c.Pid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +130,33 @@ func TestStartsAfterKill(t *testing.T) {
 	if n := count(t, start(t, config)); n != 3 {
 		t.Errorf("%d rows after the kill, want 3", n)
 	}
+}
+
+// keepABackendBusy occupies a backend that does not notice the death of its postmaster for a second.
+func keepABackendBusy(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	busy, err := pgx.Connect(t.Context(), c.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = busy.Exec(context.Background(), `DO $$ BEGIN
+			WHILE clock_timestamp() < now() + interval '1.5 seconds' LOOP END LOOP;
+		END $$`)
+	}()
+	t.Cleanup(func() { <-ended; _ = busy.Close(context.Background()) })
+	watcher, err := pgx.Connect(t.Context(), c.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = watcher.Close(context.Background()) })
+	eventually(t, "the backend is busy", func() bool {
+		var n int
+		err := watcher.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DO%'").Scan(&n)
+		return err == nil && n == 1
+	})
 }
 
 // The pid file of a killed server may name a process that has nothing to do with it.
