@@ -41,7 +41,7 @@ func findBinaries(explicit string) (string, error) {
 func usable(dir string) (string, error) {
 	for _, name := range []string{"initdb", "postgres"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return "", fmt.Errorf("Postgres binaries: %w", err)
+			return "", fmt.Errorf("no usable Postgres binaries: %w", err)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "..", linkList)); err == nil {
