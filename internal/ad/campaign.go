@@ -12,3 +12,13 @@ type Campaign struct {
 	Status       Status
 	Stamp
 }
+
+// Validate checks the fields that people set. The error is an [Invalid].
+func (c Campaign) Validate() error {
+	var k checks
+	k.parent("advertiser_id", c.AdvertiserID)
+	k.name("name", c.Name)
+	k.dates(c.StartsAt, c.EndsAt)
+	k.status(c.Status)
+	return k.err()
+}

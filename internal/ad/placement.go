@@ -1,6 +1,10 @@
 package ad
 
-import "github.com/hayate-ads/hayate/internal/money"
+import (
+	"slices"
+
+	"github.com/hayate-ads/hayate/internal/money"
+)
 
 // Placement is one ad slot of a property.
 type Placement struct {
@@ -17,3 +21,69 @@ type Placement struct {
 
 // Size is in CSS pixels, 1 to 10000 each.
 type Size struct{ Width, Height int }
+
+const (
+	maxSide    = 10_000 // CSS pixels
+	maxSizes   = 50
+	maxBlocked = 10_000
+)
+
+// Validate checks the fields that people set. The error is an [Invalid].
+func (p Placement) Validate() error {
+	var c checks
+	c.parent("property_id", p.PropertyID)
+	c.name("name", p.Name)
+	c.status(p.Status)
+	c.formats(p.Formats)
+	c.sizes(p)
+	if p.Floor < 0 || p.Floor > maxCPM {
+		c.fail("floor", OutOfRange, "has to be between 0 and %s", maxCPM)
+	}
+	if len(p.BlockedAdvertisers) > maxBlocked {
+		c.fail("blocked_advertisers", TooLong, "has more than %d ids", maxBlocked)
+	}
+	for i, id := range p.BlockedAdvertisers {
+		if id <= 0 || (i > 0 && id <= p.BlockedAdvertisers[i-1]) {
+			c.fail("blocked_advertisers", Order, "has to be a list of ids in ascending order without repeats")
+			break
+		}
+	}
+	return c.err()
+}
+
+func (c *checks) formats(formats []Format) {
+	if len(formats) == 0 {
+		c.fail("formats", Required, "has to name at least one of banner, html, native and video")
+	}
+	for i, format := range formats {
+		if _, err := ParseFormat(string(format)); err != nil {
+			c.fail("formats", Unknown, "may have banner, html, native and video only")
+			return
+		}
+		if slices.Contains(formats[:i], format) {
+			c.fail("formats", Repeated, "has %s twice", format)
+			return
+		}
+	}
+}
+
+func (c *checks) sizes(p Placement) {
+	needed := slices.Contains(p.Formats, Banner) || slices.Contains(p.Formats, HTML)
+	switch {
+	case needed && len(p.Sizes) == 0:
+		c.fail("sizes", Required, "has to have at least one size for banner and html")
+	case len(p.Sizes) > maxSizes:
+		c.fail("sizes", TooLong, "has more than %d sizes", maxSizes)
+		return
+	}
+	for i, size := range p.Sizes {
+		if size.Width < 1 || size.Width > maxSide || size.Height < 1 || size.Height > maxSide {
+			c.fail("sizes", OutOfRange, "has to have widths and heights between 1 and %d", maxSide)
+			return
+		}
+		if slices.Contains(p.Sizes[:i], size) {
+			c.fail("sizes", Repeated, "has %dx%d twice", size.Width, size.Height)
+			return
+		}
+	}
+}

@@ -8,6 +8,11 @@ const (
 	App  PropertyKind = "app"
 )
 
+// ParsePropertyKind accepts the kinds there are.
+func ParsePropertyKind(text string) (PropertyKind, error) {
+	return oneOf("kind of property", PropertyKind(text), Site, App)
+}
+
 // Property is one site or app of a publisher.
 type Property struct {
 	ID           ID
@@ -18,4 +23,41 @@ type Property struct {
 	RevenueShare int    // publisher's share of a price in basis points, 0 to 10000
 	Status       Status
 	Stamp
+}
+
+// MaxShare is the whole of a price in basis points.
+const MaxShare = 10_000
+
+// Validate checks the fields that people set. The error is an [Invalid].
+func (p Property) Validate() error {
+	var c checks
+	c.parent("publisher_id", p.PublisherID)
+	c.name("name", p.Name)
+	c.status(p.Status)
+	c.between("revenue_share", p.RevenueShare, 0, MaxShare)
+	switch p.Kind {
+	case Site:
+		c.domain("domain", p.Domain)
+	case App:
+		c.bundle("domain", p.Domain)
+	default:
+		c.fail("kind", Unknown, "has to be site or app")
+	}
+	return c.err()
+}
+
+// bundle checks an app's id in its store: com.example.app, or digits.
+func (c *checks) bundle(field, id string) {
+	switch {
+	case id == "":
+		c.fail(field, Required, "has to be given")
+	case len(id) > maxDomain:
+		c.fail(field, TooLong, "has more than %d bytes", maxDomain)
+	}
+	for i := range len(id) {
+		if b := id[i]; b != '.' && b != '-' && b != '_' && (b < '0' || b > '9') && (b|0x20 < 'a' || b|0x20 > 'z') {
+			c.fail(field, BadSyntax, "has to be the app's id in its store, such as com.example.app")
+			return
+		}
+	}
 }

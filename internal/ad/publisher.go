@@ -8,3 +8,12 @@ type Publisher struct {
 	Status Status
 	Stamp
 }
+
+// Validate checks the fields that people set. The error is an [Invalid].
+func (p Publisher) Validate() error {
+	var c checks
+	c.name("name", p.Name)
+	c.domain("domain", p.Domain)
+	c.status(p.Status)
+	return c.err()
+}

@@ -44,10 +44,14 @@ type Predicate struct {
 
 // Bounds of what is accepted; beyond them [Parse] and [Normalise] refuse by name.
 const (
-	MaxDepth        = 32      // nesting
-	MaxValues       = 10_000  // in one predicate
-	MaxConjunctions = 64      // of the normalised rule
-	MaxBytes        = 1 << 20 // of the JSON form
+	MaxDepth        = 32        // nesting
+	MaxNodes        = 10_000    // of an expression
+	MaxValues       = 10_000    // in one predicate
+	MaxAllValues    = 100_000   // in all predicates of an expression
+	MaxConjunctions = 64        // of the normalised rule
+	MaxTerms        = 64        // in one of its conjunctions
+	MaxRuleValues   = 1_000_000 // in all of its terms, before they are merged
+	MaxBytes        = 1 << 20   // of the JSON form
 )
 
 // Rule is an expression in disjunctive normal form: it matches when any of its
@@ -57,8 +61,11 @@ type Rule struct {
 	Conjunctions []Conjunction
 }
 
-// Conjunction holds at most one Term per dimension and sign, in the order of
-// (Dimension, Exclude), and matches when all of its terms do.
+// Conjunction matches when all of its terms do. They stand in the order of
+// (Dimension, Exclude, Values). A dimension of which a request has at most one
+// value has one term at most, including or excluding; Keyword, of which a
+// request has many, may have several including terms, which must all hold, and
+// one excluding.
 type Conjunction []Term
 
 // Term asks that the request has one of Values (sorted, no repeats), or none of
@@ -70,6 +77,6 @@ type Term struct {
 }
 
 // Request is what the plain evaluator looks at: the values that a request has
-// in each dimension, in the spelling of the dimension's comment. A dimension
-// may hold several (keywords) or none (unknown).
+// in each dimension, in the spelling of the dimension's comment: at most one, or
+// none when it is unknown, but any number in Keyword.
 type Request map[Dimension][]string
