@@ -44,7 +44,8 @@ func (l *Lockout) Wait(now time.Time, key string) time.Duration {
 	return 0
 }
 
-// Fail counts one failure.
+// Fail counts one failure. Callers count before they check a password and call
+// Forgive or Clear after a right one, so that many guesses at once all count.
 func (l *Lockout) Fail(now time.Time, key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,6 +60,18 @@ func (l *Lockout) Fail(now time.Time, key string) {
 	f.last = now
 	if over := f.count - l.Limit; over >= 0 {
 		f.locked = now.Add(min(l.MaxLock, l.FirstLock<<min(over, 20)))
+	}
+}
+
+// Forgive takes one failure back: of an attempt counted before it was judged.
+func (l *Lockout) Forgive(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.keys[key]; f != nil && f.count > 0 {
+		f.count--
+		if f.count < l.Limit {
+			f.locked = time.Time{}
+		}
 	}
 }
 
