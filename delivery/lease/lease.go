@@ -32,10 +32,14 @@ type Lease struct {
 	From     int64 // bank time in Unix microseconds; nothing is reserved before
 	Until    int64 // nor at or after: the earlier of the deadline and the day's end
 
+	// Horizon is the bank time beyond which this process reserves no money
+	// because the bank has been silent for too long; every answer moves it on.
+	// Leases share it. Nil: a permit minted here, which the bank need not renew.
+	Horizon *atomic.Int64
+
 	granted     money.Micros
 	impressions uint32
 	firstAt     atomic.Int64 // bank time of the first reservation, 0: none yet
-	lastAt      atomic.Int64 // of about the last one
 
 	// word packs what one reservation changes: micros left in the high 46 bits,
 	// reservations made in the next 17, and the closed bit lowest. One
@@ -68,6 +72,9 @@ func (l *Lease) Reserve(price money.Micros, now int64) (index uint32, ok bool) {
 	if now < l.From || now >= l.Until || price < 0 {
 		return 0, false
 	}
+	if l.Horizon != nil && now >= l.Horizon.Load() {
+		return 0, false
+	}
 	for {
 		word := l.word.Load()
 		count := uint32(word >> countShift & countMask)
@@ -78,7 +85,6 @@ func (l *Lease) Reserve(price money.Micros, now int64) (index uint32, ok bool) {
 			if count == 0 {
 				l.firstAt.Store(now)
 			}
-			l.lastAt.Store(now)
 			return count, true
 		}
 	}

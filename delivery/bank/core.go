@@ -1,0 +1,305 @@
+// Package bank is this process's side of the bank: it asks for leases, opens
+// them in the log before requests may use them, replaces them as they are used
+// up, and closes them, so that the money comes back through the log.
+//
+// [Core] holds the rules as a state machine without goroutine, clock or IO;
+// [Bank] drives it with Postgres, the event log and time (design §5, §3).
+package bank
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/hayate-ads/hayate/delivery/lease"
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/postgres"
+)
+
+// Rules are the core's durations and its view of the catalog.
+type Rules struct {
+	Hold      time.Duration // longest hold that this process puts on a reservation
+	Silence   time.Duration // after this long without an answer of the bank no money is reserved: 180 s
+	AskEvery  time.Duration // at most one batch of wants in this time: 1 s
+	PermitTTL time.Duration // life of a permit minted here: 30 m
+
+	// Price returns a line item's price of one impression, false when the
+	// catalog does not know the line item.
+	Price func(ad.ID) (money.Micros, bool)
+	// MintID returns a fresh ULID; the simulator's are seeded.
+	MintID func() ulid.ULID
+}
+
+// Core is the process's bank as a state machine. It is used by one goroutine;
+// requests meet it only in the leases that it puts into the slots of its Book.
+type Core struct {
+	rules     Rules
+	book      *lease.Book
+	horizon   atomic.Int64 // shared by all leases with money, see lease.Lease.Horizon
+	positions map[ad.ID]*position
+	order     []*position             // of first sight: a step must not depend on map order
+	byLease   map[ulid.ULID]*position // of leases in service or being opened
+	askedAt   time.Time
+	waiting   bool // a batch of wants is unanswered
+}
+
+// position is what the core knows of one line item.
+type position struct {
+	lineItem ad.ID
+	price    money.Micros
+	slot     *lease.Slot
+	serving  *held         // in the slot
+	next     *held         // granted, its OPEN not durable yet
+	asked    postgres.Want // zero Lease: nothing asked
+	retryAt  time.Time     // not asked again before, after a refusal
+	ask      money.Micros  // how much to ask for next
+	stopped  bool
+}
+
+// held is a granted lease with what its CLOSE will repeat.
+type held struct {
+	lease   *lease.Lease
+	record  event.Lease
+	maxAge  time.Duration
+	permit  bool      // minted here, no money in it
+	retryAt time.Time // the log refused its OPEN: not logged again before
+}
+
+// Outputs is what a step asks its driver to do, in this order: append the Close
+// records, append the Open records (and answer each with [Opened]), tell of the
+// changes, and send Ask as one batch (answered by [Granted]).
+type Outputs struct {
+	Close   []event.Lease
+	Open    []event.Lease
+	Changed []Change
+	Ask     []postgres.Want
+}
+
+// Change tells that a line item went live or silent.
+type Change struct {
+	LineItem ad.ID
+	Live     bool
+}
+
+// Inputs of [Core.Step].
+type (
+	// Wanted: the eligible scan's winner has no lease.
+	Wanted struct{ LineItem ad.ID }
+	// Granted answers the outstanding batch; nil Grants with Failed set: not answered, ask again with the same ids.
+	Granted struct {
+		Grants []postgres.Grant
+		Failed bool
+	}
+	// Opened: the OPEN record of this lease is durable, or the log refused it.
+	Opened struct {
+		Lease  ulid.ULID
+		Failed bool
+	}
+	// Answered: a heartbeat came back.
+	Answered struct{ postgres.HeartbeatAnswer }
+	// Tick: some time has passed.
+	Tick struct{}
+	// Drain: close every lease, ask for none again.
+	Drain struct{}
+)
+
+// NewCore makes a core whose leases appear in book.
+func NewCore(rules Rules, book *lease.Book) *Core {
+	return &Core{rules: rules, book: book, positions: make(map[ad.ID]*position), byLease: make(map[ulid.ULID]*position)}
+}
+
+// Step takes one input at bank time now and returns what is to be done.
+func (c *Core) Step(now time.Time, input any) Outputs {
+	var out Outputs
+	switch in := input.(type) {
+	case Wanted:
+		c.wanted(now, in.LineItem, &out)
+	case Granted:
+		c.granted(now, in, &out)
+	case Opened:
+		c.opened(now, in, &out)
+	case Answered:
+		c.answered(now, in.HeartbeatAnswer, &out)
+	case Drain:
+		c.closeAll(now, &out)
+		return out
+	}
+	c.review(now, &out)
+	c.gather(now, &out)
+	return out
+}
+
+// wanted notes that a line item could serve. Price 0 needs no bank.
+func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) {
+	price, known := c.rules.Price(lineItem)
+	if !known {
+		return
+	}
+	p := c.positions[lineItem]
+	if p == nil {
+		p = &position{lineItem: lineItem, slot: c.book.Slot(lineItem)}
+		c.positions[lineItem] = p
+		c.order = append(c.order, p)
+	}
+	p.price = price
+	if p.stopped || p.serving != nil || p.next != nil || p.asked.LineItem != 0 || now.Before(p.retryAt) {
+		return
+	}
+	if price == 0 {
+		c.mint(now, p, out)
+		return
+	}
+	c.want(p)
+}
+
+// firstAsk is how many impressions a first lease is asked for; later ones
+// follow what the last one showed.
+const firstAsk = 2_000
+
+// want puts a wish of a new lease into the next batch.
+func (c *Core) want(p *position) {
+	if p.ask < p.price {
+		p.ask = p.price * firstAsk
+	}
+	p.asked = postgres.Want{
+		Lease: c.rules.MintID(), LineItem: p.lineItem,
+		Micros:      min(p.ask, lease.MaxMicros),
+		Impressions: min(int64(p.ask/p.price)+1, lease.MaxReservations),
+	}
+}
+
+// mint makes a permit: a lease of 0 micros, so that every decision has a lease
+// and its events de-duplicate like all others (design §5.10).
+func (c *Core) mint(now time.Time, p *position, out *Outputs) {
+	until := now.Add(c.rules.PermitTTL)
+	c.open(p, postgres.Grant{
+		Lease: c.rules.MintID(), LineItem: p.lineItem, Impressions: lease.MaxReservations,
+		Day: event.Day(now.Unix() / 86400), DayStart: now, DayEnd: until, Deadline: until, MaxAge: c.rules.PermitTTL,
+	}, out)
+	p.next.permit = true
+	p.next.lease.Horizon = nil
+}
+
+// open makes the lease of a grant, which may serve once its OPEN is durable.
+func (c *Core) open(p *position, g postgres.Grant, out *Outputs) {
+	l := lease.New(g.Lease, g.LineItem, g.Micros, g.Impressions)
+	l.From = g.DayStart.UnixMicro()
+	l.Until = min(g.DayEnd.UnixMicro(), g.Deadline.UnixMicro())
+	l.Horizon = &c.horizon
+	p.next = &held{lease: l, maxAge: g.MaxAge, record: event.Lease{
+		ID: g.Lease, LineItem: g.LineItem, Day: g.Day, Granted: g.Micros, GrantedImpressions: g.Impressions,
+	}}
+	c.byLease[g.Lease] = p
+	out.Open = append(out.Open, p.next.record)
+}
+
+// granted takes the bank's answer: what was granted is opened in the log first.
+func (c *Core) granted(now time.Time, in Granted, out *Outputs) {
+	c.waiting = false
+	if in.Failed {
+		return
+	}
+	for _, g := range in.Grants {
+		p := c.positions[g.LineItem]
+		if p == nil || p.asked.Lease != g.Lease {
+			continue
+		}
+		p.asked = postgres.Want{}
+		if g.Refused != "" {
+			p.retryAt = now.Add(patience(g.Refused))
+			continue
+		}
+		c.open(p, g, out)
+	}
+}
+
+// patience is how long a refused line item is not asked for again.
+func patience(why postgres.Refusal) time.Duration {
+	switch why {
+	case postgres.RefusedHolders:
+		return 2 * time.Second
+	case postgres.RefusedSpent:
+		return 5 * time.Second
+	default:
+		return 10 * time.Second
+	}
+}
+
+// openRetry is how long a lease waits whose OPEN the log refused.
+const openRetry = time.Second
+
+// opened puts a lease whose OPEN is durable into service in place of the old one.
+func (c *Core) opened(now time.Time, in Opened, out *Outputs) {
+	p := c.byLease[in.Lease]
+	if p == nil || p.next == nil || p.next.record.ID != in.Lease {
+		return
+	}
+	if in.Failed { // the log is away; the money waits for it
+		p.next.retryAt = now.Add(openRetry)
+		return
+	}
+	old := p.serving
+	p.serving, p.next = p.next, nil
+	if p.stopped {
+		c.retire(now, p, out)
+		return
+	}
+	p.slot.Store(p.serving.lease)
+	if old == nil {
+		out.Changed = append(out.Changed, Change{p.lineItem, true})
+	} else {
+		c.close(now, old, out)
+	}
+}
+
+// answered moves the horizon and applies what the bank carries back.
+func (c *Core) answered(now time.Time, answer postgres.HeartbeatAnswer, out *Outputs) {
+	if answer.Lost {
+		c.forget(out)
+		return
+	}
+	c.horizon.Store(now.Add(c.rules.Silence).UnixMicro())
+	for _, stop := range answer.Stops {
+		if stop.Kind == "line_item" {
+			c.stop(now, stop, out)
+		}
+	}
+	for _, id := range answer.Recalled {
+		p := c.byLease[id]
+		if p != nil && p.serving != nil && p.serving.record.ID == id && p.serving.lease.FirstAt() == 0 {
+			c.retire(now, p, out)
+		}
+	}
+}
+
+// stop closes a stopped line item's lease at once. Stops of wider things reach
+// the line items through the catalog, whose scan no longer offers them; their
+// leases return when they age.
+func (c *Core) stop(now time.Time, stop postgres.Stop, out *Outputs) {
+	p := c.positions[stop.ID]
+	if p == nil {
+		return
+	}
+	p.stopped = stop.Stopped
+	if p.stopped && p.serving != nil {
+		c.retire(now, p, out)
+	}
+}
+
+// forget drops everything of a process that the bank holds for lost: its stream
+// is sealed with END, which accounts for all its leases, and a new id begins.
+func (c *Core) forget(out *Outputs) {
+	for _, p := range c.order {
+		if p.serving != nil {
+			p.serving.lease.Close()
+			p.slot.Store(nil)
+			out.Changed = append(out.Changed, Change{p.lineItem, false})
+		}
+		p.serving, p.next, p.asked = nil, nil, postgres.Want{}
+	}
+	clear(c.byLease)
+	c.waiting = false
+}
