@@ -7,16 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a keyword in bytes, as sent.
-const (
-	MaxKey   = 64
-	MaxValue = 128
-)
+// maxKeyword bounds "key=value" in bytes, as rules do.
+const maxKeyword = 200
 
 // What can be wrong with a keyword.
 var (
-	ErrKey     = errors.New("a key has 1 to 64 bytes and no \"=\" or control character")
-	ErrValue   = errors.New("a value has 1 to 128 bytes and no control character")
+	ErrKey     = errors.New("a key is not empty and has no \"=\" or control character")
+	ErrValue   = errors.New("a value is not empty and has no control character")
+	ErrLength  = errors.New("a key and its value have at most 199 bytes together")
 	ErrUnicode = errors.New("not valid UTF-8")
 )
 
@@ -24,11 +22,13 @@ var (
 // surrounding white space and in lower case.
 func AppendKeyword(dst, key, value []byte) ([]byte, error) {
 	key, value = bytes.TrimSpace(key), bytes.TrimSpace(value)
-	if len(key) == 0 || len(key) > MaxKey || bytes.IndexByte(key, '=') >= 0 {
+	switch {
+	case len(key) == 0 || bytes.IndexByte(key, '=') >= 0:
 		return dst, ErrKey
-	}
-	if len(value) == 0 || len(value) > MaxValue {
+	case len(value) == 0:
 		return dst, ErrValue
+	case len(key)+1+len(value) > maxKeyword:
+		return dst, ErrLength
 	}
 	from := len(dst)
 	dst, ok := appendLower(dst, key)

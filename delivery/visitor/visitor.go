@@ -12,6 +12,8 @@ import (
 
 	"github.com/medama-io/go-useragent"
 	"github.com/oschwald/maxminddb-golang/v2"
+
+	"github.com/hayate-ads/hayate/delivery/target"
 )
 
 // Config of a [Reader].
@@ -50,6 +52,25 @@ func (r *Reader) Close() error {
 		return nil
 	}
 	return r.geo.Close()
+}
+
+// Visitor is what a request says of who asks.
+type Visitor struct {
+	IP       netip.Addr // the visitor's, see [Reader.ClientIP]; zero: unknown
+	Hints    Hints
+	Keywords [][]byte // from [AppendKeyword]
+}
+
+// Query is what targeting may ask of the visitor. It keeps v's keywords.
+func (r *Reader) Query(v *Visitor) target.Query {
+	device, os := r.Device(v.Hints)
+	return target.Query{
+		Country:  r.Country(v.IP),
+		Device:   device,
+		NoDevice: len(v.Hints.UserAgent) == 0 && len(v.Hints.Mobile) == 0 && len(v.Hints.Platform) == 0,
+		OS:       string(os),
+		Keywords: v.Keywords,
+	}
 }
 
 // Country is the ISO 3166-1 alpha-2 code of where an address is, zero when that

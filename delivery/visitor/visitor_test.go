@@ -8,10 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
 
+	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // geoFile writes a country database of documentation networks.
@@ -178,6 +181,32 @@ func TestDevice(t *testing.T) {
 	f(hints(chromeWindows, "yes", `<script>`), event.Desktop, Windows)
 }
 
+// Every spelling that Device can answer is one that rules know.
+func TestSpelling(t *testing.T) {
+	t.Parallel()
+	for _, os := range []OS{Windows, MacOS, Linux, Android, IOS, ChromeOS, OtherOS} {
+		if !rule.OS.Valid(string(os)) {
+			t.Errorf("rules do not know the operating system %q", os)
+		}
+	}
+}
+
+func TestQuery(t *testing.T) {
+	t.Parallel()
+	r := open(t, Config{GeoFile: geoFile(t)})
+	keywords := [][]byte{[]byte("k=v")}
+	got := r.Query(&Visitor{
+		IP: netip.MustParseAddr("203.0.113.9"), Hints: Hints{UserAgent: []byte(chromeWindows)}, Keywords: keywords,
+	})
+	want := target.Query{Country: [2]byte{'J', 'P'}, Device: event.Desktop, OS: "windows", Keywords: keywords}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(target.Query{NoDevice: true}, r.Query(&Visitor{})); diff != "" {
+		t.Error("of nothing:", diff)
+	}
+}
+
 func TestBot(t *testing.T) {
 	t.Parallel()
 	f := func(ua string, want bool) {
@@ -237,8 +266,8 @@ func TestAppendKeyword(t *testing.T) {
 	f("k\n", "v", "k=v", nil) // at the border it is white space
 	f("k\nk", "v", "", ErrKey)
 	f("k", "\xc0\xaf", "", ErrUnicode)
-	f(strings.Repeat("k", 65), "v", "", ErrKey)
-	f("k", strings.Repeat("v", 129), "", ErrValue)
+	f(strings.Repeat("k", 100), strings.Repeat("v", 99), strings.Repeat("k", 100)+"="+strings.Repeat("v", 99), nil)
+	f(strings.Repeat("k", 100), strings.Repeat("v", 100), "", ErrLength)
 }
 
 func TestNoAllocations(t *testing.T) {
