@@ -1,0 +1,237 @@
+package event
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/oklog/ulid/v2"
+	"pgregory.net/rapid"
+)
+
+var update = flag.Bool("update", false, "write testdata anew; only before a version is released")
+
+func TestSegmentRoundTrip(t *testing.T) {
+	t.Parallel()
+	want := sampleRecords()
+	for i := range want {
+		if err := want[i].Validate(); err != nil {
+			t.Errorf("record %d: %v", i, err)
+		}
+	}
+	b, _ := segment(want, 3)
+	got, r, err := read(b)
+	if err != nil || !r.Sealed() || r.Offset() != len(b) || r.Records() != uint64(len(want)) {
+		t.Fatalf("sealed %t, offset %d of %d, %d records, error %v", r.Sealed(), r.Offset(), len(b), r.Records(), err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func TestRecordRoundTrip(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawRecord(t)
+		if err := want.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		w := NewWriter(sampleProcess, 7)
+		b := w.AppendRecord(w.AppendHeader(nil), &want)
+		got, _, err := read(w.AppendFooter(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]Record{want}, got); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func drawRecord(t *rapid.T) Record {
+	rec := Record{
+		Type: Type(rapid.ByteRange(byte(Open), byte(Requests)).Draw(t, "type")),
+		At:   time.UnixMicro(rapid.Int64Range(0, latest*1_000_000).Draw(t, "at")).UTC(),
+	}
+	switch rec.Type {
+	case Open, Close:
+		rec.Lease = Lease{
+			ID: drawULID(t, "lease"), LineItem: drawID(t, 1, "line item"), Day: Day(rapid.Int32Range(0, maxDay).Draw(t, "day")),
+			Granted: drawMicros(t, "granted"), GrantedImpressions: rapid.Int64Range(0, maxImpressions).Draw(t, "impressions"),
+		}
+		if rec.Type == Close && rapid.Bool().Draw(t, "touched") {
+			rec.Lease.Reserved = drawMicros(t, "reserved")
+			rec.Lease.ReservedCount = rapid.Int64Range(0, maxImpressions).Draw(t, "count")
+			rec.Lease.LastExpiry = time.UnixMicro(rapid.Int64Range(1, latest*1_000_000-1).Draw(t, "expiry")).UTC()
+		}
+	case Impression, Click, Viewable:
+		rec.Landing = Landing{
+			Reservation: drawReservation(t), Clearing: drawMicros(t, "clearing"),
+			Late: rapid.Bool().Draw(t, "late"), Invalid: rapid.Bool().Draw(t, "invalid"),
+		}
+	case Requests:
+		rec.Requests = Count{
+			Hour: time.Unix(rapid.Int64Range(0, latest/3600-1).Draw(t, "hour")*3600, 0).UTC(), Placement: drawID(t, 1, "placement"),
+			Exchange: drawID(t, 0, "exchange"), NoFill: rapid.StringN(0, 16, MaxNoFill).Draw(t, "no fill"), N: rapid.Int64Range(1, math.MaxInt64).Draw(t, "n"),
+		}
+	}
+	return rec
+}
+
+func TestRecordBounds(t *testing.T) {
+	t.Parallel()
+	f := func(name string, rec Record) {
+		t.Helper()
+		rec.At = sampleTime
+		if rec.Validate() == nil {
+			t.Errorf("%s: Validate accepts it", name)
+		}
+		w := NewWriter(sampleProcess, 7)
+		b := w.AppendFooter(w.AppendRecord(w.AppendHeader(nil), &rec))
+		if _, _, err := read(b); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: reading says %v", name, err)
+		}
+	}
+	lease := Lease{ID: sampleLease, LineItem: 1}
+	f("type 0", Record{})
+	f("type 8", Record{Type: 8})
+	f("no line item", Record{Type: Open})
+	f("day", Record{Type: Open, Lease: Lease{LineItem: 1, Day: -1}})
+	f("granted", Record{Type: Open, Lease: Lease{LineItem: 1, Granted: -1}})
+	f("impressions", Record{Type: Open, Lease: Lease{LineItem: 1, GrantedImpressions: 65_537}})
+	lease.ReservedCount = -1
+	f("count", Record{Type: Close, Lease: lease})
+	lease.ReservedCount, lease.LastExpiry = 0, time.Unix(-1, 0)
+	f("expiry", Record{Type: Close, Lease: lease})
+	f("clearing", Record{Type: Impression, Landing: Landing{Reservation: sampleReservation(), Clearing: -1}})
+	f("reservation", Record{Type: Click})
+	hour := sampleTime.Truncate(time.Hour)
+	f("no placement", Record{Type: Requests, Requests: Count{Hour: hour, N: 1}})
+	f("no count", Record{Type: Requests, Requests: Count{Hour: hour, Placement: 1}})
+	f("long reason", Record{Type: Requests, Requests: Count{Hour: hour, Placement: 1, N: 1, NoFill: string(make([]byte, MaxNoFill+1))}})
+}
+
+func TestReaderRefuses(t *testing.T) {
+	t.Parallel()
+	b, _ := segment(sampleRecords(), 3)
+	f := func(name string, want error, b []byte, process ulid.ULID, seq uint64) {
+		t.Helper()
+		r, err := NewReader(b, process, seq)
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+		if ok, again := r.Next(&Record{}); ok || !errors.Is(again, want) {
+			t.Errorf("%s: Next says %t, %v", name, ok, again)
+		}
+	}
+	f("another sequence", ErrForeign, b, sampleProcess, 8)
+	f("another process", ErrForeign, b, sampleLease, 7)
+	f("empty", ErrTorn, nil, sampleProcess, 7)
+	newer := bytes.Clone(b)
+	newer[4] = Version + 1
+	w := Writer{process: sampleProcess, seq: 7}
+	header := w.AppendHeader(nil)
+	header[4] = Version + 1
+	header = append(header[:32], sumOf(header[:32])...)
+	f("newer version", ErrVersion, append(header, b[HeaderSize:]...), sampleProcess, 7)
+	f("damaged version", ErrCorrupt, newer, sampleProcess, 7)
+	f("damaged magic, nothing synced after it", ErrTorn, append([]byte("hyev"), b[4:HeaderSize+20]...), sampleProcess, 7)
+}
+
+// A frame of another segment, or of another place in this one, is a bad frame.
+func TestFrameKnowsItsPlace(t *testing.T) {
+	t.Parallel()
+	records := sampleRecords()
+	b, cuts := segment(records, 100)
+	other := NewWriter(sampleProcess, 8)
+	foreign := other.AppendFooter(other.AppendRecord(other.AppendHeader(nil), &records[0]))
+	f := func(name string, b []byte, want int) {
+		t.Helper()
+		if got, _, err := read(b); len(got) != want || err == nil {
+			t.Errorf("%s: %d records and %v, want %d and an error", name, len(got), err, want)
+		}
+	}
+	f("of another segment", append(bytes.Clone(b[:HeaderSize]), foreign[HeaderSize:]...), 0)
+	f("one missing", append(bytes.Clone(b[:cuts[1]]), b[cuts[2]:]...), 1)
+	f("one twice", append(bytes.Clone(b[:cuts[2]]), b[cuts[1]:]...), 2)
+	f("bytes after the footer", append(bytes.Clone(b), 0), len(records))
+	f("two footers", append(bytes.Clone(b), b[cuts[len(cuts)-2]:]...), len(records))
+}
+
+// Pages of one unsynced batch may reach the disk in any order; that is a tear.
+// The same hole before a later batch is damage.
+func TestTornOrCorrupt(t *testing.T) {
+	t.Parallel()
+	records := sampleRecords()[:6]
+	b, cuts := segment(records, 3)
+	zeroed := func(end, record int) []byte {
+		c := bytes.Clone(b[:cuts[end]])
+		clear(c[cuts[record]:cuts[record+1]])
+		return c
+	}
+	f := func(name string, b []byte, want error, whole int) {
+		t.Helper()
+		got, r, err := read(b)
+		if !errors.Is(err, want) || len(got) != whole || r.Offset() != cuts[whole] {
+			t.Errorf("%s: %d records, offset %d, %v", name, len(got), r.Offset(), err)
+		}
+	}
+	f("hole in the first batch, alone", zeroed(3, 1), ErrTorn, 1)
+	f("hole in the first batch, second follows", zeroed(4, 1), ErrCorrupt, 1)
+	f("hole in the second batch", zeroed(6, 4), ErrTorn, 4)
+	f("hole in the second batch, sealed", zeroed(7, 4), ErrCorrupt, 4)
+	f("zeros at the end", append(bytes.Clone(b[:cuts[4]]), make([]byte, 700)...), ErrTorn, 4)
+}
+
+// Recovery goes on after the valid part with [Reader.Writer].
+func TestContinue(t *testing.T) {
+	t.Parallel()
+	records := sampleRecords()
+	b, cuts := segment(records, 3)
+	for n := range len(records) {
+		_, r, err := read(b[:cuts[n]+1])
+		if !errors.Is(err, ErrTorn) || r.Offset() != cuts[n] {
+			t.Fatalf("cut in record %d: offset %d, %v", n, r.Offset(), err)
+		}
+		w := r.Writer()
+		mended := w.AppendFooter(bytes.Clone(b[:r.Offset()]))
+		if got, _, err := read(mended); err != nil || !slices.Equal(got, records[:n]) {
+			t.Fatalf("mended after %d records: %d records, %v", n, len(got), err)
+		}
+	}
+}
+
+// Golden: a file of every version there ever was, with one record of each type.
+func TestOldVersions(t *testing.T) {
+	t.Parallel()
+	if *update {
+		b, _ := segment(sampleRecords(), 3)
+		if err := os.WriteFile(filepath.Join("testdata", "v1.seg"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "v*.seg"))
+	if err != nil || len(files) != Version-oldestVersion+1 {
+		t.Fatalf("files %q for versions %d to %d, error %v", files, oldestVersion, Version, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, r, err := read(b)
+		if err != nil || !r.Sealed() {
+			t.Errorf("%s: sealed %t, %v", file, r.Sealed(), err)
+		}
+		if diff := cmp.Diff(sampleRecords(), got); diff != "" {
+			t.Errorf("%s: %s", file, diff)
+		}
+	}
+}
