@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
@@ -24,76 +25,97 @@ import (
 type Item struct {
 	Rule   rule.Rule
 	Zone   int      // of its advertiser: the place in the zones given to [New]
-	Shapes []uint16 // what it can show, numbers chosen by the caller: see [Index.Supply]
+	Shapes []uint16 // what it can show, numbers chosen by the caller: see [Slot]
 }
 
 // Mask holds one bit per row, changed while others scan. Its length is
-// [Index.Words].
+// [Index.Words]; bits beyond the last row stay 0.
 type Mask []atomic.Uint64
 
-// Index finds the items whose rules match a query.
-type Index struct{}
+// Set sets or clears the bits of the rows [from, to).
+func (m Mask) Set(from, to int, value bool) {
+	for row := from; row < to; row++ {
+		if bit := uint64(1) << (row & 63); value {
+			m[row>>6].Or(bit)
+		} else {
+			m[row>>6].And(^bit)
+		}
+	}
+}
 
-// New indexes items, which come in rank order. It fails, naming the item by its
-// place, on a value that its dimension does not know.
-func New(items []Item, zones []*time.Location) (*Index, error) { panic("unwritten") }
+// Index finds the items whose rules match a query.
+type Index struct {
+	rows, words int
+	first       []uint32 // of each item, and one more: its first row
+	item        []uint32 // of each row
+	full        plane    // all rows
+
+	country  country
+	device   [int(event.TV) + 1]plane
+	noDevice plane          // when nothing is known of the device
+	os       [systems]plane // os[0]: when nothing is known of it
+
+	placement, property lists[ad.ID]
+	keyword             lists[string]
+	shape               lists[uint16]
+	rest                rest
+	hours               hours
+}
 
 // Rows is the number of rows: the conjunctions of all items.
-func (ix *Index) Rows() int { panic("unwritten") }
+func (ix *Index) Rows() int { return ix.rows }
 
 // Words is the length of a [Mask] over the rows.
-func (ix *Index) Words() int { panic("unwritten") }
+func (ix *Index) Words() int { return ix.words }
 
 // Item is the item that a row belongs to.
-func (ix *Index) Item(row int) int { panic("unwritten") }
+func (ix *Index) Item(row int) int { return int(ix.item[row]) }
 
 // RowsOf is the range of rows [from, to) of an item; it is empty when the
 // item's rule matches nothing.
-func (ix *Index) RowsOf(item int) (from, to int) { panic("unwritten") }
-
-// Supply is a placement as the index sees it: rows that its id, its property and
-// what it can show leave over. It belongs to the index that made it.
-type Supply struct{}
-
-// Slot says what a [Supply] is made of.
-type Slot struct {
-	Placement ad.ID
-	Property  ad.ID
-	Shapes    []uint16 // at least one of them must be among the item's
+func (ix *Index) RowsOf(item int) (from, to int) {
+	return int(ix.first[item]), int(ix.first[item+1])
 }
 
-// Supply prepares a placement, once, for any number of scans. With dense set it
-// spends a bit per row to make them faster.
-func (ix *Index) Supply(slot Slot, dense bool) *Supply { panic("unwritten") }
+// All is a mask of all rows.
+func (ix *Index) All() Mask {
+	mask := make(Mask, ix.words)
+	mask.Set(0, ix.rows, true)
+	return mask
+}
 
-// Empty tells that no item can be shown there, whatever the query.
-func (s *Supply) Empty() bool { panic("unwritten") }
+// New indexes items, which come in rank order. It fails, naming the item by its
+// place, on a rule that is not in the normal form of rule.Rule.
+func New(items []Item, zones []*time.Location) (*Index, error) {
+	b, err := gather(items, len(zones))
+	if err != nil {
+		return nil, err
+	}
+	ix := &Index{rows: b.rows, words: b.words, first: b.first, item: b.item}
+	ix.full = b.plane()
+	ix.full.fill(b.rows)
 
-// Hours is the state of all hour-of-week terms at one moment: immutable, and
-// true until an hour begins in one of the zones.
-type Hours struct{}
+	ix.country = newCountry(b.dimension(rule.Country))
+	device := b.dimension(rule.DeviceType)
+	ix.noDevice = device.plane("")
+	for d := range ix.device {
+		ix.device[d] = device.plane(event.DeviceType(d).String())
+	}
+	os := b.dimension(rule.OS)
+	for name, i := range osIndexes {
+		ix.os[i] = os.plane(name)
+	}
 
-// HoursAt computes the hour of week in every zone at now (daylight saving by
-// the zones' rules) and with it which rows are open. It costs a pass over the
-// rows that name hours: call it when the minute changes, not per request.
-func (ix *Index) HoursAt(now time.Time) *Hours { panic("unwritten") }
-
-// HourOfWeek is 0 for Monday from 00:00 to 167 for Sunday from 23:00, in zone at now.
-func HourOfWeek(now time.Time, zone *time.Location) int { panic("unwritten") }
-
-// Scan is one goroutine's walk over an index: kept, reused, never copied.
-// [Scan.Prepare] takes the query, [Scan.Start] begins a walk for one placement,
-// [Scan.Next] steps. Nothing of it allocates once its buffers have grown.
-type Scan struct{}
-
-// Prepare resolves q against ix; q must stay unchanged until the last Next.
-func (s *Scan) Prepare(ix *Index, q *Query) { panic("unwritten") }
-
-// Start begins a walk over the rows of mask that match the query on supply.
-func (s *Scan) Start(supply *Supply, mask Mask) { panic("unwritten") }
-
-// Next returns the next matching row in rank order, -1 after the last.
-func (s *Scan) Next() int { panic("unwritten") }
-
-// Seek makes row, or what follows it, the next candidate; it may go back.
-func (s *Scan) Seek(row int) { panic("unwritten") }
+	if ix.placement, err = idLists(b.dimension(rule.Placement)); err != nil {
+		return nil, err
+	}
+	if ix.property, err = idLists(b.dimension(rule.Property)); err != nil {
+		return nil, err
+	}
+	ix.keyword = keywordLists(b.dimension(rule.Keyword))
+	ix.shape = shapeLists(items, b)
+	ix.rest = newRest(b, &ix.keyword)
+	ix.hours = hours{terms: b.hours, zones: zones, words: b.words, full: ix.full}
+	ix.hours.unknown = ix.hours.openAt(nil)
+	return ix, nil
+}
