@@ -20,7 +20,7 @@ func putStop(ctx context.Context, tx pgx.Tx, kind string, id ad.ID, status ad.St
 		return err
 	}
 	_, err := tx.Exec(ctx, `
-		INSERT INTO stop (kind, item_id, stopped, changed_at) VALUES ($1, $2, $3, clock_timestamp())
+		INSERT INTO stop (kind, item_id, stopped, changed_at) VALUES ($1, $2, $3, bank_now())
 		ON CONFLICT (kind, item_id) DO UPDATE SET stopped = excluded.stopped, changed_at = excluded.changed_at`,
 		kind, id, status != ad.Active)
 	return err
