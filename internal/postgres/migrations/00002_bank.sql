@@ -2,6 +2,20 @@
 -- The bank (design §5). Its promise M1 stands here as CHECKs: whatever code asks,
 -- no account is ever settled and leased beyond its limit.
 
+-- The bank's clock, by which money is leased, returned and settled. A simulation
+-- replaces it in its own database; everything that dates money asks here.
+CREATE FUNCTION bank_now() RETURNS timestamptz LANGUAGE sql VOLATILE RETURN clock_timestamp();
+
+-- The first instant of a day in a time zone. Where clocks go back over midnight
+-- the day begins twice, and Postgres answers with the second time; where they go
+-- forward over it, there is no midnight, and it answers with the jump.
+CREATE FUNCTION day_start(day date, zone text) RETURNS timestamptz LANGUAGE sql STABLE
+RETURN CASE
+    WHEN ((day::timestamp AT TIME ZONE zone - interval '1 hour') AT TIME ZONE zone)::date = day
+    THEN day::timestamp AT TIME ZONE zone - interval '1 hour'
+    ELSE day::timestamp AT TIME ZONE zone
+END;
+
 -- One budget: of a line item (later also of a campaign or advertiser), for its
 -- lifetime (day is null) or for one day of the advertiser's time zone.
 -- wanted_* is what the advertiser typed; limit_* is what is in force: lowering a
@@ -19,6 +33,10 @@ CREATE TABLE account (
     limit_impressions   bigint CHECK (limit_impressions >= 0),
     settled_impressions bigint NOT NULL DEFAULT 0 CHECK (settled_impressions >= 0),
     leased_impressions  bigint NOT NULL DEFAULT 0 CHECK (leased_impressions >= 0),
+    -- Of leases whose every event is in: their reservations, and how many of those
+    -- were charged. It is the render rate, by which the bank sets a lease's age.
+    final_reserved      bigint NOT NULL DEFAULT 0 CHECK (final_reserved >= 0),
+    final_settled       bigint NOT NULL DEFAULT 0 CHECK (final_settled >= 0),
     UNIQUE NULLS NOT DISTINCT (level, owner_id, day),
     CONSTRAINT account_micros_within_limit CHECK (limit_micros IS NULL OR settled_micros + leased_micros <= limit_micros),
     CONSTRAINT account_impressions_within_limit CHECK (limit_impressions IS NULL OR settled_impressions + leased_impressions <= limit_impressions)
@@ -28,7 +46,7 @@ CREATE TABLE account (
 CREATE TABLE process (
     id              uuid PRIMARY KEY, -- ULID minted at start
     started_at      timestamptz NOT NULL,
-    heartbeat_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    heartbeat_at    timestamptz NOT NULL DEFAULT bank_now(),
     state           text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'ended', 'lost')),
     safe_at         timestamptz, -- its last word: nothing logged before safe_at lies beyond safe_segment
     safe_segment    bigint      NOT NULL DEFAULT 0,
@@ -37,6 +55,7 @@ CREATE TABLE process (
     stalled         text        NOT NULL DEFAULT '', -- why settle cannot go on with its stream; '': it can
     ended_at        timestamptz
 );
+CREATE INDEX ON process (heartbeat_at) WHERE state <> 'ended';
 
 CREATE TABLE lease (
     id                   uuid PRIMARY KEY, -- ULID minted by the process
@@ -51,7 +70,7 @@ CREATE TABLE lease (
     reserved_impressions bigint      NOT NULL DEFAULT 0,
     settled_impressions  bigint      NOT NULL DEFAULT 0 CHECK (settled_impressions >= 0),
     returned_impressions bigint      NOT NULL DEFAULT 0 CHECK (returned_impressions >= 0),
-    granted_at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    granted_at           timestamptz NOT NULL DEFAULT bank_now(),
     deadline             timestamptz NOT NULL, -- nothing is reserved on it later
     max_age              interval    NOT NULL DEFAULT '60 s', -- after its first reservation
     state                text        NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'closed', 'final')),
@@ -82,7 +101,7 @@ CREATE TABLE segment (
     records    bigint      NOT NULL,
     last_at    timestamptz, -- log time of its last record
     batch      bigint      NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    applied_at timestamptz NOT NULL DEFAULT bank_now(),
     PRIMARY KEY (process_id, seq)
 );
 
@@ -98,7 +117,7 @@ CREATE TABLE ledger (
     overage_micros      bigint      NOT NULL DEFAULT 0,
     overage_impressions bigint      NOT NULL DEFAULT 0,
     late_impressions    bigint      NOT NULL DEFAULT 0, -- own inventory, after the hold, without room: neither charged nor paid
-    at                  timestamptz NOT NULL DEFAULT clock_timestamp()
+    at                  timestamptz NOT NULL DEFAULT bank_now()
 );
 CREATE INDEX ON ledger (line_item_id, day);
 
@@ -107,10 +126,12 @@ CREATE TABLE settlement (
     only_row  boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     batch     bigint      NOT NULL DEFAULT 0,
     watermark timestamptz, -- every event before this moment has been settled
-    ticked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    up_since  timestamptz NOT NULL DEFAULT clock_timestamp() -- the bank has answered without a gap since
+    ticked_at timestamptz NOT NULL DEFAULT bank_now(),
+    up_since  timestamptz NOT NULL DEFAULT bank_now(), -- the bank has answered without a gap since
+    halted    text        NOT NULL DEFAULT '' -- why nothing is granted or settled until `batch rebuild`; '': it is
 );
 INSERT INTO settlement DEFAULT VALUES;
 
 -- +goose Down
 DROP TABLE settlement, ledger, segment, lease_bits, lease, process, account;
+DROP FUNCTION day_start, bank_now;
