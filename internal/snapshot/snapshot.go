@@ -104,5 +104,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return "snapshot " + e.Key + " refused (" + string(e.Reason) + "): " + e.Detail
+	name := "snapshot"
+	if e.Key != "" {
+		name += " " + e.Key
+	}
+	return name + " refused (" + string(e.Reason) + "): " + e.Detail
 }

@@ -1,0 +1,227 @@
+package snapshot
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/rule"
+)
+
+// Append appends the file that holds s. Equal snapshots give equal bytes. It
+// writes whatever it is given: [Check] first what is to be published.
+func Append(dst []byte, s *Snapshot) []byte {
+	start := len(dst)
+	w := writer{b: dst, index: map[string]uint64{"": 0}, strings: []string{""}}
+	w.header(s)
+	w.section(tagSettings, func() { w.text(s.Currency) })
+	w.section(tagAdvertisers, func() { w.advertisers(s.Advertisers) })
+	w.section(tagLineItems, func() { w.lineItems(s.LineItems) })
+	w.section(tagCreatives, func() { w.creatives(s.Creatives) })
+	w.section(tagProperties, func() { w.properties(s.Properties) })
+	w.section(tagPlacements, func() { w.placements(s.Placements) })
+	// The others have filled the table, so it stands last; a reader finds it by its tag.
+	w.section(tagStrings, w.table)
+	return seal(w.b, start)
+}
+
+// seal writes size and checksum of the file that begins at start.
+func seal(b []byte, start int) []byte {
+	binary.LittleEndian.PutUint64(b[start+sizeAt:], uint64(len(b)-start+trailerSize))
+	sum := sha256.Sum256(b[start:])
+	return append(b, sum[:]...)
+}
+
+// writer gathers every distinct string once; the sections refer to them by number.
+type writer struct {
+	b       []byte
+	index   map[string]uint64
+	strings []string
+}
+
+func (w *writer) header(s *Snapshot) {
+	w.b = append(w.b, magic...)
+	w.b = binary.LittleEndian.AppendUint32(w.b, Version)
+	w.b = binary.LittleEndian.AppendUint32(w.b, WriteMin)
+	w.b = binary.LittleEndian.AppendUint64(w.b, 0) // size, known at the end
+	w.b = binary.LittleEndian.AppendUint64(w.b, s.Generation)
+	w.b = binary.LittleEndian.AppendUint64(w.b, uint64(s.CreatedAt.UnixMicro()))
+}
+
+func (w *writer) section(tag byte, content func()) {
+	w.b = append(w.b, tag)
+	at := len(w.b)
+	w.b = binary.LittleEndian.AppendUint64(w.b, 0)
+	content()
+	binary.LittleEndian.PutUint64(w.b[at:], uint64(len(w.b)-at-8))
+}
+
+func (w *writer) count(n int) { w.b = binary.AppendUvarint(w.b, uint64(n)) }
+func (w *writer) int(n int64) { w.b = binary.AppendVarint(w.b, n) }
+
+// id writes the difference to the id before it, which is small in sorted lists,
+// and returns id for the next call.
+func (w *writer) id(id, before ad.ID) ad.ID {
+	w.int(int64(id - before))
+	return id
+}
+
+func (w *writer) text(s string) {
+	n, known := w.index[s]
+	if !known {
+		n = uint64(len(w.strings))
+		w.index[s] = n
+		w.strings = append(w.strings, s)
+	}
+	w.b = binary.AppendUvarint(w.b, n)
+}
+
+// time writes 0 for the zero time, so that an open end needs no flag.
+func (w *writer) time(t time.Time) {
+	if t.IsZero() {
+		w.b = append(w.b, 0)
+		return
+	}
+	micros := t.UnixMicro()
+	zigzag := uint64(micros)<<1 ^ uint64(micros>>63)
+	w.b = binary.AppendUvarint(w.b, zigzag+1)
+}
+
+func (w *writer) table() {
+	w.count(len(w.strings))
+	for _, s := range w.strings {
+		w.count(len(s))
+		w.b = append(w.b, s...)
+	}
+}
+
+func (w *writer) advertisers(list []Advertiser) {
+	w.count(len(list))
+	var id ad.ID
+	for i := range list {
+		a := &list[i]
+		id = w.id(a.ID, id)
+		w.text(a.Domain)
+		w.text(a.TimeZone)
+	}
+}
+
+// lineItems writes the totals of what the items hold first, so that a reader
+// can make room for all of them at once.
+func (w *writer) lineItems(list []LineItem) {
+	conjunctions, terms, values := 0, 0, 0
+	for i := range list {
+		conjunctions += len(list[i].Targeting.Conjunctions)
+		for _, c := range list[i].Targeting.Conjunctions {
+			terms += len(c)
+			for _, t := range c {
+				values += len(t.Values)
+			}
+		}
+	}
+	w.count(len(list))
+	w.count(conjunctions)
+	w.count(terms)
+	w.count(values)
+	var id, campaign, advertiser ad.ID
+	for i := range list {
+		l := &list[i]
+		id = w.id(l.ID, id)
+		campaign = w.id(l.Campaign, campaign)
+		advertiser = w.id(l.Advertiser, advertiser)
+		w.b = append(w.b, byte(l.Tier))
+		w.int(int64(l.CPM))
+		w.time(l.StartsAt)
+		w.time(l.EndsAt)
+		w.rule(l.Targeting)
+	}
+}
+
+func (w *writer) rule(r rule.Rule) {
+	w.count(len(r.Conjunctions))
+	for _, c := range r.Conjunctions {
+		w.count(len(c))
+		for _, t := range c {
+			exclude := byte(0)
+			if t.Exclude {
+				exclude = 1
+			}
+			w.b = append(w.b, byte(t.Dimension), exclude)
+			w.count(len(t.Values))
+			for _, v := range t.Values {
+				w.text(v)
+			}
+		}
+	}
+}
+
+func (w *writer) creatives(list []Creative) {
+	w.count(len(list))
+	var id, lineItem ad.ID
+	for i := range list {
+		c := &list[i]
+		id = w.id(c.ID, id)
+		lineItem = w.id(c.LineItem, lineItem)
+		w.int(int64(c.Revision))
+		w.text(string(c.Format))
+		w.int(int64(c.Width))
+		w.int(int64(c.Height))
+		w.text(c.LandingURL)
+		w.text(c.Image.SHA256)
+		w.text(c.Image.Type)
+		w.int(c.Image.Bytes)
+		w.text(c.Markup)
+	}
+}
+
+func (w *writer) properties(list []Property) {
+	w.count(len(list))
+	var id, publisher ad.ID
+	for i := range list {
+		p := &list[i]
+		id = w.id(p.ID, id)
+		publisher = w.id(p.Publisher, publisher)
+		w.text(string(p.Kind))
+		w.text(p.Domain)
+		w.int(int64(p.RevenueShare))
+	}
+}
+
+func (w *writer) placements(list []Placement) {
+	formats, sizes, blocked := 0, 0, 0
+	for i := range list {
+		formats += len(list[i].Formats)
+		sizes += len(list[i].Sizes)
+		blocked += len(list[i].BlockedAdvertisers)
+	}
+	w.count(len(list))
+	w.count(formats)
+	w.count(sizes)
+	w.count(blocked)
+	var id, property ad.ID
+	for i := range list {
+		p := &list[i]
+		id = w.id(p.ID, id)
+		property = w.id(p.Property, property)
+		w.placement(p)
+	}
+}
+
+func (w *writer) placement(p *Placement) {
+	w.int(int64(p.Floor))
+	w.count(len(p.Formats))
+	for _, f := range p.Formats {
+		w.text(string(f))
+	}
+	w.count(len(p.Sizes))
+	for _, s := range p.Sizes {
+		w.int(int64(s.Width))
+		w.int(int64(s.Height))
+	}
+	w.count(len(p.BlockedAdvertisers))
+	var id ad.ID
+	for _, a := range p.BlockedAdvertisers {
+		id = w.id(a, id)
+	}
+}

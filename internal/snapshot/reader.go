@@ -1,0 +1,299 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/rule"
+)
+
+// reader decodes one section. After a failure it reads zeros, so that callers
+// look at failure once an item instead of once a field.
+type reader struct {
+	b        []byte
+	strings  []string
+	promised int    // bytes of b that the totals read so far will need at least
+	failure  string // what was wrong first; "": nothing yet
+}
+
+func (r *reader) fail(format string, args ...any) {
+	if r.failure == "" {
+		r.failure = fmt.Sprintf(format, args...)
+	}
+	r.b = nil
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail("it ends too early")
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *reader) uint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 { // most numbers: counts, differences, frequent strings
+		c := r.b[0]
+		r.b = r.b[1:]
+		return uint64(c)
+	}
+	u, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail("it ends too early, or in a number without end")
+		return 0
+	}
+	r.b = r.b[n:]
+	return u
+}
+
+func (r *reader) int() int64 {
+	u := r.uint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+// count reads how many things follow, each of at least least bytes: no count
+// beyond what the rest can hold is believed, so none makes us allocate for it.
+func (r *reader) count(what string, least int) int {
+	u := r.uint()
+	if u > uint64(len(r.b)/least) {
+		r.fail("claims %d %s in %d bytes", u, what, len(r.b))
+		return 0
+	}
+	return int(u)
+}
+
+// total is count for totals, several of which share the rest of the section.
+func (r *reader) total(what string, least int) int {
+	u, rest := r.uint(), max(0, len(r.b)-r.promised)
+	if u > uint64(rest/least) {
+		r.fail("claims %d %s in %d bytes", u, what, rest)
+		return 0
+	}
+	r.promised += int(u) * least
+	return int(u)
+}
+
+func (r *reader) id(before ad.ID) ad.ID { return before + ad.ID(r.int()) }
+
+func (r *reader) text() string {
+	u := r.uint()
+	if u >= uint64(len(r.strings)) {
+		r.fail("string %d of %d", u, len(r.strings))
+		return ""
+	}
+	return r.strings[u]
+}
+
+var (
+	firstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC).UnixMicro()
+)
+
+func (r *reader) time() time.Time {
+	u := r.uint()
+	if u == 0 {
+		return time.Time{}
+	}
+	u--
+	micros := int64(u>>1) ^ -int64(u&1)
+	if micros < firstTime || micros > lastTime {
+		r.fail("a time outside the years 1 to 9999")
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// take cuts n elements off slab, the room made for the announced total.
+func take[T any](r *reader, slab *[]T, n int) []T {
+	if n > len(*slab) {
+		r.fail("holds more than the total it announced")
+		return nil
+	}
+	if n == 0 {
+		return nil
+	}
+	taken := (*slab)[:n:n]
+	*slab = (*slab)[n:]
+	return taken
+}
+
+// readTable makes one string of the whole section, of which all others are parts.
+func readTable(section []byte) ([]string, error) {
+	r := reader{b: section}
+	list := make([]string, r.count("strings", 1))
+	whole := string(section)
+	for i := range list {
+		n := r.count("bytes of a string", 1)
+		at := len(whole) - len(r.b)
+		if r.failure != "" {
+			break
+		}
+		list[i] = whole[at : at+n]
+		r.b = r.b[n:]
+		if !utf8.ValidString(list[i]) {
+			r.fail("string %d is not UTF-8", i)
+		}
+	}
+	if r.failure == "" && len(r.b) > 0 {
+		r.fail("%d bytes too many", len(r.b))
+	}
+	if r.failure != "" {
+		return nil, refuse(BadContent, "strings: %s", r.failure)
+	}
+	return list, nil
+}
+
+func (r *reader) advertisers() []Advertiser {
+	list := make([]Advertiser, r.total("advertisers", 3))
+	var id ad.ID
+	for i := range list {
+		id = r.id(id)
+		list[i] = Advertiser{ID: id, Domain: r.text(), TimeZone: r.text()}
+		if r.failure != "" {
+			return nil
+		}
+	}
+	return list
+}
+
+// rules is the room for the targeting of all line items.
+type rules struct {
+	conjunctions []rule.Conjunction
+	terms        []rule.Term
+	values       []string
+}
+
+func (r *reader) lineItems() []LineItem {
+	list := make([]LineItem, r.total("line items", 8))
+	room := rules{
+		conjunctions: make([]rule.Conjunction, r.total("conjunctions", 1)),
+		terms:        make([]rule.Term, r.total("terms", 3)),
+		values:       make([]string, r.total("values", 1)),
+	}
+	var id, campaign, advertiser ad.ID
+	for i := range list {
+		id, campaign, advertiser = r.id(id), r.id(campaign), r.id(advertiser)
+		l := &list[i]
+		l.ID, l.Campaign, l.Advertiser = id, campaign, advertiser
+		l.Tier = ad.Tier(r.byte())
+		l.CPM = money.Micros(r.int())
+		l.StartsAt = r.time()
+		l.EndsAt = r.time()
+		l.Targeting.Conjunctions = r.rule(&room)
+		if r.failure != "" {
+			return nil
+		}
+	}
+	if len(room.conjunctions)+len(room.terms)+len(room.values) > 0 {
+		r.fail("holds less than the total it announced")
+	}
+	return list
+}
+
+func (r *reader) rule(room *rules) []rule.Conjunction {
+	conjunctions := take(r, &room.conjunctions, r.count("conjunctions", 1))
+	for i := range conjunctions {
+		terms := take(r, &room.terms, r.count("terms", 3))
+		for j := range terms {
+			t := &terms[j]
+			t.Dimension = rule.Dimension(r.byte())
+			sign := r.byte()
+			if sign > 1 {
+				r.fail("a term that neither includes nor excludes")
+			}
+			t.Exclude = sign == 1
+			t.Values = take(r, &room.values, r.count("values", 1))
+			for k := range t.Values {
+				t.Values[k] = r.text()
+			}
+		}
+		conjunctions[i] = terms
+	}
+	return conjunctions
+}
+
+func (r *reader) creatives() []Creative {
+	list := make([]Creative, r.total("creatives", 11))
+	var id, lineItem ad.ID
+	for i := range list {
+		id, lineItem = r.id(id), r.id(lineItem)
+		c := &list[i]
+		c.ID, c.LineItem = id, lineItem
+		c.Revision = int(r.int())
+		c.Format = ad.Format(r.text())
+		c.Width, c.Height = int(r.int()), int(r.int())
+		c.LandingURL = r.text()
+		c.Image.SHA256, c.Image.Type, c.Image.Bytes = r.text(), r.text(), r.int()
+		c.Markup = r.text()
+		if r.failure != "" {
+			return nil
+		}
+	}
+	return list
+}
+
+func (r *reader) properties() []Property {
+	list := make([]Property, r.total("properties", 5))
+	var id, publisher ad.ID
+	for i := range list {
+		id, publisher = r.id(id), r.id(publisher)
+		list[i] = Property{ID: id, Publisher: publisher, Kind: ad.PropertyKind(r.text()), Domain: r.text(), RevenueShare: int(r.int())}
+		if r.failure != "" {
+			return nil
+		}
+	}
+	return list
+}
+
+// slots is the room for what all placements hold.
+type slots struct {
+	formats []ad.Format
+	sizes   []ad.Size
+	blocked []ad.ID
+}
+
+func (r *reader) placements() []Placement {
+	list := make([]Placement, r.total("placements", 6))
+	room := slots{
+		formats: make([]ad.Format, r.total("formats", 1)),
+		sizes:   make([]ad.Size, r.total("sizes", 2)),
+		blocked: make([]ad.ID, r.total("blocked advertisers", 1)),
+	}
+	var id, property ad.ID
+	for i := range list {
+		id, property = r.id(id), r.id(property)
+		list[i].ID, list[i].Property = id, property
+		r.placement(&list[i], &room)
+		if r.failure != "" {
+			return nil
+		}
+	}
+	if len(room.formats)+len(room.sizes)+len(room.blocked) > 0 {
+		r.fail("holds less than the total it announced")
+	}
+	return list
+}
+
+func (r *reader) placement(p *Placement, room *slots) {
+	p.Floor = money.Micros(r.int())
+	p.Formats = take(r, &room.formats, r.count("formats", 1))
+	for i := range p.Formats {
+		p.Formats[i] = ad.Format(r.text())
+	}
+	p.Sizes = take(r, &room.sizes, r.count("sizes", 2))
+	for i := range p.Sizes {
+		p.Sizes[i] = ad.Size{Width: int(r.int()), Height: int(r.int())}
+	}
+	p.BlockedAdvertisers = take(r, &room.blocked, r.count("blocked advertisers", 1))
+	var id ad.ID
+	for i := range p.BlockedAdvertisers {
+		id = r.id(id)
+		p.BlockedAdvertisers[i] = id
+	}
+}
