@@ -19,7 +19,7 @@ func TestOps(t *testing.T) {
 		answer := httptest.NewRecorder()
 		ops.ServeHTTP(answer, request)
 		if answer.Code != wantStatus || !strings.Contains(answer.Body.String(), want) {
-			t.Errorf("%s from %s: %d %q; want %d with %q", path, from, answer.Code, answer.Body, wantStatus, want)
+			t.Errorf("%s from %s: %d %.100q; want %d with %q", path, from, answer.Code, answer.Body.String(), wantStatus, want)
 		}
 	}
 	const near, near6, far = "127.0.0.1:1", "[::1]:1", "192.0.2.1:1"
