@@ -98,7 +98,7 @@ func (r *adRequest) addKeyword(key, value []byte) error {
 type decoder struct {
 	scanner
 	request *adRequest
-	wrong   error  // what the grammar allows and we do not
+	wrong   error // what the grammar allows and we do not
 }
 
 // decode reads body. Members it does not know are ignored, as long as they are
