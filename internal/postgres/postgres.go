@@ -41,6 +41,22 @@ const openPatience = 10 * time.Second
 // string, and makes sure that it answers. Its error is one line and never shows
 // the password.
 func Open(ctx context.Context, url string) (*DB, error) {
+	db, err := Connect(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	if err := db.Pool.Ping(ctx); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("database does not answer: %w", err)
+	}
+	return db, nil
+}
+
+// Connect is [Open] for those who can work while the database is away: it does
+// not wait for an answer, and fails on a malformed address only.
+func Connect(ctx context.Context, url string) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("database address: %w", err)
@@ -48,12 +64,6 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
-	defer cancel()
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("database does not answer: %w", err)
 	}
 	return &DB{Pool: pool}, nil
 }
