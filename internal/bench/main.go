@@ -1,0 +1,111 @@
+// Command bench measures. Every speed is a ratio against a yardstick in the same
+// run, since machines are shared and noisy (design §8): for the server that is
+// a bare fasthttp server that answers the same bytes to the same requests.
+//
+//	make bench               every figure
+//	make bench ONLY=prefix   those whose name begins so
+//
+// Each figure is one line, `name value unit`, also in var/bench.txt.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// figure is a group of figures that are measured together.
+type figure struct {
+	names   []string
+	measure func(context.Context, *bench) error
+}
+
+var figures = []figure{
+	{[]string{"decisions.rps_ratio.1k", "decisions.cpu_us.1k", "decisions.p99_ms.1k"}, func(ctx context.Context, b *bench) error { return b.decisions(ctx, 1_000, "1k") }},
+}
+
+// bench is one run.
+type bench struct {
+	only  string
+	dir   string    // scratch, removed at the end
+	out   io.Writer // figures
+	quick bool      // tenth of the durations: to see that it runs, not to quote
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "bare" {
+		fail(bare(os.Args[2:]))
+		return
+	}
+	quick := flag.Bool("quick", false, "a tenth of the durations")
+	flag.Bool("proof", false, "full size; the figures here have one size")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	fail(run(ctx, *quick))
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, quick bool) (err error) {
+	dir, err := os.MkdirTemp("", "hayate-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := os.MkdirAll("var", 0o755); err != nil {
+		return err
+	}
+	file, err := os.Create(filepath.Join("var", "bench.txt"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	b := &bench{only: os.Getenv("ONLY"), dir: dir, out: io.MultiWriter(os.Stdout, file), quick: quick}
+	measured := false
+	for _, f := range figures {
+		if !b.wanted(f.names...) {
+			continue
+		}
+		measured = true
+		if err := f.measure(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", f.names[0], err)
+		}
+	}
+	if !measured {
+		return fmt.Errorf("no figure begins with ONLY=%q", b.only)
+	}
+	return nil
+}
+
+// wanted tells whether any of the names begins with ONLY.
+func (b *bench) wanted(names ...string) bool {
+	for _, name := range names {
+		if strings.HasPrefix(name, b.only) {
+			return true
+		}
+	}
+	return false
+}
+
+// print writes one figure.
+func (b *bench) print(name string, value float64, unit string) {
+	if b.wanted(name) {
+		fmt.Fprintf(b.out, "%s %.4g %s\n", name, value, unit)
+	}
+}
+
+// note says on the side what a figure was made of.
+func note(format string, args ...any) { fmt.Fprintf(os.Stderr, "# "+format+"\n", args...) }
