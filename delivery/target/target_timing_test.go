@@ -36,9 +36,13 @@ func newBenchmark(tb testing.TB, mix workload.Mix, n int) *benchmark {
 		}
 	}
 	monday := time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC)
+	var hours [7 * 24]*target.Hours
+	for hour := range hours {
+		hours[hour] = ix.HoursAt(monday.Add(time.Duration(hour) * time.Hour))
+	}
 	for _, r := range workload.Requests(1, mix, 1000) {
 		b.queries = append(b.queries, target.Query{Country: r.Country, Device: r.Device, OS: r.OS, Keywords: r.Keywords,
-			Hours: ix.HoursAt(monday.Add(time.Duration(r.Hour) * time.Hour))})
+			Hours: hours[r.Hour]})
 		b.supplies = append(b.supplies, ix.Supply(target.Slot{Property: r.Site, Shapes: []uint16{uint16(r.Size)}}, n <= 1000))
 	}
 	return b

@@ -1,0 +1,259 @@
+package token_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hayate-ads/hayate/delivery/token"
+	"github.com/hayate-ads/hayate/internal/event"
+)
+
+const (
+	secret1 = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+	secret2 = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfefff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+)
+
+var purposes = []token.Purpose{
+	token.Impression, token.Viewable, token.Click, token.Win,
+	token.Billing, token.Loss, token.Conversion, token.Progress,
+}
+
+func parse(t testing.TB, file string) *token.Keys {
+	t.Helper()
+	keys, err := token.ParseKeys([]byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func reservation() event.Reservation {
+	return event.Reservation{
+		Process: [16]byte{1, 2, 3}, Lease: [16]byte{4, 5, 6}, Index: 300,
+		LineItem: 71, Creative: 1_000_000, Placement: 9,
+		Country: [2]byte{'J', 'P'}, Device: event.Mobile,
+		DecidedAt: time.Date(2026, 11, 20, 18, 0, 0, 123e6, time.UTC), Hold: time.Minute,
+		Generation: 77, Price: 2500, BidPrice: 2500, Bills: event.BillsImpression,
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, "7 "+secret1)
+	want := reservation()
+	landing := []byte("https://shop.example/?a=1&b=\"'<>\u2028")
+	signer := keys.Signer()
+	signer.Begin(&want)
+	for _, purpose := range purposes {
+		text := keys.Sign([]byte("before/"), purpose, &want, landing)
+		if again := signer.Append([]byte("before/"), purpose, landing); !bytes.Equal(text, again) {
+			t.Errorf("%c: signer and keys disagree:\n%s\n%s", purpose, again, text)
+		}
+		var got event.Reservation
+		rest, err := keys.Verify([]byte("kept"), purpose, text[len("before/"):], &got)
+		if err != nil {
+			t.Fatalf("%c: %v", purpose, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%c: reservation changed (-want +got):\n%s", purpose, diff)
+		}
+		wantRest := "kept"
+		if purpose == token.Click {
+			wantRest += string(landing)
+		}
+		if string(rest) != wantRest {
+			t.Errorf("%c: landing %q, want %q", purpose, rest, wantRest)
+		}
+	}
+}
+
+// TestIsHMAC compares with the standard library's HMAC, which the saved states
+// are a faster way to.
+func TestIsHMAC(t *testing.T) {
+	t.Parallel()
+	r := reservation()
+	landing := "https://shop.example/"
+	text := parse(t, "7 "+secret1).Sign(nil, token.Click, &r, []byte(landing))
+	var secret []byte
+	fmt.Sscanf(secret1, "%x", &secret)
+	signed := append(event.AppendReservation([]byte{7}, &r), landing...)
+	mac := hmac.New(sha256.New, secret)
+	mac.Write(append(bytes.Clone(signed), 'c'))
+	want := base64.RawURLEncoding.EncodeToString(append(signed, mac.Sum(nil)[:16]...))
+	if string(text) != want {
+		t.Errorf("token %s, want %s", text, want)
+	}
+}
+
+func refuse(t *testing.T, keys *token.Keys, purpose token.Purpose, text []byte, what string) {
+	t.Helper()
+	var r event.Reservation
+	got, err := keys.Verify([]byte("x"), purpose, text, &r)
+	if !errors.Is(err, token.ErrToken) || string(got) != "x" {
+		t.Errorf("%s: got %q, error %v", what, got, err)
+	}
+}
+
+func TestRefusesAnythingElse(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, "7 "+secret1)
+	r := reservation()
+	// Landings of three lengths, so that the text ends in groups of all sizes.
+	for _, landing := range []string{"https://a.example/", "https://ab.example/", "https://abc.example/"} {
+		text := keys.Sign(nil, token.Click, &r, []byte(landing))
+		for bit := range len(text) * 8 {
+			flipped := bytes.Clone(text)
+			flipped[bit/8] ^= 1 << (bit % 8)
+			refuse(t, keys, token.Click, flipped, fmt.Sprintf("bit %d flipped", bit))
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for bit := range len(raw) * 8 {
+			flipped := bytes.Clone(raw)
+			flipped[bit/8] ^= 1 << (bit % 8)
+			refuse(t, keys, token.Click, encode(flipped), fmt.Sprintf("bit %d of the content flipped", bit))
+		}
+		for n := range len(text) {
+			refuse(t, keys, token.Click, text[:n], fmt.Sprintf("cut to %d characters", n))
+			refuse(t, keys, token.Click, text[n+1:], fmt.Sprintf("without its first %d", n+1))
+		}
+		for n := range len(raw) {
+			refuse(t, keys, token.Click, encode(raw[:n]), fmt.Sprintf("cut to %d bytes", n))
+		}
+		refuse(t, keys, token.Click, encode(raw[:len(raw)-16]), "no MAC")
+		refuse(t, keys, token.Click, encode(append(raw[:len(raw)-16:len(raw)-16], make([]byte, 16)...)), "a MAC of zeros")
+		for _, purpose := range purposes {
+			if purpose != token.Click {
+				refuse(t, keys, purpose, text, fmt.Sprintf("a click's for %c", purpose))
+			}
+		}
+		refuse(t, keys, 0, text, "no purpose")
+		refuse(t, parse(t, "7 "+secret2), token.Click, text, "another key of that id")
+		refuse(t, parse(t, "8 "+secret1), token.Click, text, "that key under another id")
+		for _, spelling := range []string{"%s=", "%s==", "%s\n", "\r%s", " %s", "%sA", "%s\x00"} {
+			refuse(t, keys, token.Click, fmt.Appendf(nil, spelling, text), fmt.Sprintf("spelled %q", spelling))
+		}
+		middle := append(append(bytes.Clone(text[:8]), '\n'), text[8:]...)
+		refuse(t, keys, token.Click, middle, "a line break inside")
+	}
+	refuse(t, keys, token.Click, bytes.Repeat([]byte("A"), token.MaxText+4), "too long")
+}
+
+func encode(raw []byte) []byte { return base64.RawURLEncoding.AppendEncode(nil, raw) }
+
+// TestUnusedBitsAreZero: the last character of a text has bits that decode to
+// nothing; setting them must not make a second spelling.
+func TestUnusedBitsAreZero(t *testing.T) {
+	t.Parallel()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	keys := parse(t, "7 "+secret1)
+	r := reservation()
+	partial := 0
+	for n := range 3 {
+		text := keys.Sign(nil, token.Click, &r, bytes.Repeat([]byte("x"), n))
+		if len(text)%4 == 0 {
+			continue
+		}
+		partial++
+		last := len(text) - 1
+		for _, c := range []byte(alphabet) {
+			if c == text[last] {
+				continue
+			}
+			other := append(bytes.Clone(text[:last]), c)
+			refuse(t, keys, token.Click, other, fmt.Sprintf("last character %c instead of %c", c, text[last]))
+		}
+	}
+	if partial != 2 {
+		t.Fatalf("%d texts with an incomplete group, want 2", partial)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	older, both := parse(t, "1 "+secret1), parse(t, "# rotated\n\n2 "+secret2+"\n1 "+secret1+"\n")
+	r := reservation()
+	var got event.Reservation
+	if _, err := both.Verify(nil, token.Impression, older.Sign(nil, token.Impression, &r, nil), &got); err != nil {
+		t.Errorf("the second key does not verify: %v", err)
+	}
+	text := both.Sign(nil, token.Impression, &r, nil)
+	refuse(t, older, token.Impression, text, "signed by the first key")
+	if _, err := both.Verify(nil, token.Impression, text, &got); err != nil {
+		t.Errorf("the first key does not verify: %v", err)
+	}
+}
+
+func TestLanding(t *testing.T) {
+	t.Parallel()
+	keys := parse(t, "7 "+secret1)
+	r := reservation()
+	f := func(n, want int) {
+		t.Helper()
+		text := keys.Sign(nil, token.Click, &r, bytes.Repeat([]byte("x"), n))
+		landing, err := keys.Verify(nil, token.Click, text, &r)
+		if err != nil || len(landing) != want {
+			t.Errorf("landing of %d bytes came back as %d, error %v", n, len(landing), err)
+		}
+	}
+	f(0, 0)
+	f(token.MaxLanding, token.MaxLanding)
+	f(token.MaxLanding+1, 0)
+}
+
+func TestParseKeysRefuses(t *testing.T) {
+	t.Parallel()
+	f := func(file, want string) {
+		t.Helper()
+		_, err := token.ParseKeys([]byte(file))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", file, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), secret1[:8]) {
+			t.Errorf("%q: the error repeats a key: %v", file, err)
+		}
+	}
+	f("", "holds no key")
+	f("# nothing\n", "holds no key")
+	f(secret1, "line 1: 1 words, want 2")
+	f("\n1 "+secret1+" x", "line 2: 3 words")
+	f("0 "+secret1, "from 1 to 255")
+	f("256 "+secret1, "from 1 to 255")
+	f("a "+secret1, "from 1 to 255")
+	f("1 "+secret1[1:], "has 63 characters, want 64")
+	f("1 "+secret1[1:]+"g", "no hex digit")
+	f("1 "+secret1+"\n1 "+secret2, "line 2: id 1 is taken")
+	f("1 "+secret1+"\n2 "+secret2+"\n3 "+secret2, "line 3: a third key")
+}
+
+// FuzzVerify looks for text that verifies without being the one text that its
+// content is signed as.
+func FuzzVerify(f *testing.F) {
+	keys := parse(f, "7 "+secret1)
+	r := reservation()
+	for _, purpose := range purposes {
+		f.Add(byte(purpose), keys.Sign(nil, purpose, &r, []byte("https://shop.example/")))
+	}
+	f.Add(byte('c'), []byte("not/a=token"))
+	f.Fuzz(func(t *testing.T, purpose byte, text []byte) {
+		var r event.Reservation
+		landing, err := keys.Verify(nil, token.Purpose(purpose), text, &r)
+		if err != nil {
+			return
+		}
+		if again := keys.Sign(nil, token.Purpose(purpose), &r, landing); !bytes.Equal(again, text) {
+			t.Errorf("%q verifies, but is signed as %q", text, again)
+		}
+	})
+}
