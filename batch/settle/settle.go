@@ -1,0 +1,286 @@
+// Package settle is the job that turns what delivery logged into charges: it
+// follows every process's stream of segments, charges each event once, moves the
+// watermark, and gives back what can no longer be charged (design §5.7 to §5.9).
+//
+// The rules are in [Core], which does no IO. Around it, one settler at a time
+// reads segments from the bucket and writes one transaction for each batch.
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"gocloud.dev/blob"
+
+	"github.com/hayate-ads/hayate/internal/postgres"
+)
+
+// Config is what a settler works with. DB, Bucket and Bank are needed.
+type Config struct {
+	DB      *postgres.DB
+	Bucket  *blob.Bucket
+	Bank    postgres.BankConfig
+	Poll    time.Duration // between two looks at the bucket when there is nothing to do; 0: 250 ms
+	Log     *slog.Logger  // nil: silent
+	Observe func(Stats)   // called with what each batch or sweep did; may be nil
+}
+
+const (
+	defaultPoll = 250 * time.Millisecond
+	lockEvery   = 500 * time.Millisecond // a waiting settler asks for the lock
+	sweepEvery  = time.Second            // money is given back, lost processes are noticed
+	scanEvery   = time.Minute            // the bucket is listed for what the bank does not know
+	retryAfter  = time.Second            // after an error of the bucket or the database
+	goodbye     = 2 * time.Second        // for closing the session
+)
+
+// Once settles all that is in the bucket now, and returns what it did. Errors:
+// [postgres.ErrSettlerLocked] when another settler is at work (then nothing is
+// left undone), [postgres.ErrRebuild], or those of the bucket and the database;
+// what was settled before the error stays settled.
+func Once(ctx context.Context, cfg Config) (Stats, error) {
+	f, err := start(ctx, cfg)
+	if err != nil {
+		return Stats{}, err
+	}
+	defer f.close(ctx)
+	if err := f.settler.Lock(ctx); err != nil {
+		return Stats{}, err
+	}
+	if err := f.scan(ctx); err != nil {
+		return f.stats, err
+	}
+	for more := true; more; {
+		if more, err = f.round(ctx, true); err != nil {
+			return f.stats, err
+		}
+	}
+	return f.stats, f.sweep(ctx, true)
+}
+
+// Follow settles as segments arrive, until ctx ends; it returns nil then. While
+// another settler is at work it waits to take over. It outlasts failures of the
+// bucket and the database; only [postgres.ErrRebuild], which nobody but a person
+// can mend, ends it.
+func Follow(ctx context.Context, cfg Config) error {
+	for {
+		err := follow(ctx, cfg)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, postgres.ErrRebuild):
+			return err
+		case cfg.Log != nil:
+			cfg.Log.Warn("settle lost its session and starts a new one", "error", err)
+		}
+		if !wait(ctx, retryAfter) {
+			return nil
+		}
+	}
+}
+
+// follow settles within one session, until that is over.
+func follow(ctx context.Context, cfg Config) error {
+	f, err := start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer f.close(ctx)
+	for {
+		err := f.settler.Lock(ctx)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, postgres.ErrSettlerLocked) || !wait(ctx, lockEvery) {
+			return err
+		}
+	}
+	f.log().Info("settling")
+	for {
+		pause, err := f.turn(ctx)
+		if err != nil {
+			return err
+		}
+		if !wait(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// follower is one settler at work.
+type follower struct {
+	cfg     Config
+	settler *postgres.Settler
+	stats   Stats
+
+	scanned, swept time.Time               // when last
+	asked          map[ulid.ULID]time.Time // when a process that is silent was last asked for
+	trouble        string                  // the last error logged, so that a lasting one is logged once
+}
+
+func start(ctx context.Context, cfg Config) (*follower, error) {
+	if cfg.Poll <= 0 {
+		cfg.Poll = defaultPoll
+	}
+	settler, err := cfg.DB.Settler(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &follower{cfg: cfg, settler: settler, asked: make(map[ulid.ULID]time.Time)}, nil
+}
+
+func (f *follower) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	_ = f.settler.Close(ctx) // the server notices a session that went without a word
+}
+
+func (f *follower) log() *slog.Logger {
+	if f.cfg.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return f.cfg.Log
+}
+
+// turn does what is due and returns how long there is nothing to do. An error
+// ends the session.
+func (f *follower) turn(ctx context.Context) (time.Duration, error) {
+	var errs []error
+	if now := time.Now(); now.Sub(f.scanned) >= scanEvery {
+		errs = append(errs, f.scan(ctx))
+	}
+	more, err := f.round(ctx, false)
+	errs = append(errs, err)
+	if now := time.Now(); now.Sub(f.swept) >= sweepEvery {
+		errs = append(errs, f.sweep(ctx, now.Sub(f.scanned) < sweepEvery))
+	}
+	switch err := errors.Join(errs...); {
+	case err == nil:
+		f.trouble = ""
+	case ctx.Err() != nil || f.settler.Closed() || errors.Is(err, postgres.ErrRebuild) || errors.Is(err, postgres.ErrSettlerLocked):
+		return 0, err
+	default:
+		if f.trouble != err.Error() {
+			f.trouble = err.Error()
+			f.log().Warn("settle goes on trying", "error", err)
+		}
+		return retryAfter, nil
+	}
+	if more {
+		return 0, nil
+	}
+	return f.cfg.Poll, nil
+}
+
+// round settles one batch and tells whether there may be more.
+func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
+	processes, err := f.settler.Processes(ctx)
+	if err != nil {
+		return false, err
+	}
+	found := f.gather(ctx, f.due(processes, all))
+	if len(found.segments) > 0 {
+		if err := f.apply(ctx, found.segments); err != nil {
+			return false, err
+		}
+	}
+	for _, bad := range found.corrupt { // last: what is before the damage counts
+		if err := f.stall(ctx, bad.process, bad.why); err != nil {
+			return false, err
+		}
+	}
+	return len(found.segments) > 0, found.err
+}
+
+// stall takes a stream out of settlement, and says so once.
+func (f *follower) stall(ctx context.Context, process ulid.ULID, why string) error {
+	if err := f.settler.Stall(ctx, process, why); err != nil {
+		return err
+	}
+	f.log().Error("a process's stream is quarantined: its later events are not settled", "process", process, "why", why)
+	f.did(Stats{Stalled: 1})
+	return nil
+}
+
+func (f *follower) did(s Stats) {
+	f.stats.add(s)
+	if f.cfg.Observe != nil {
+		f.cfg.Observe(s)
+	}
+}
+
+// sweep declares processes lost, moves the watermark, and gives back what that
+// proves to be free. A full one also looks for leases that nobody will close.
+func (f *follower) sweep(ctx context.Context, full bool) error {
+	for more := true; more; {
+		var core *Core
+		var lost []ulid.ULID
+		err := f.settler.InTx(ctx, func(tx *postgres.SettleTx) (err error) {
+			core = NewCore(State{Now: tx.Now, LongestHold: f.cfg.Bank.LongestHold})
+			lost, more, err = f.giveBack(ctx, tx, core, full)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("sweep: %w", err)
+		}
+		for _, process := range lost {
+			f.log().Warn("process lost: no heartbeat", "process", process)
+		}
+		if s := core.Stats(); s.Returned > 0 || len(lost) > 0 {
+			s.Lost = int64(len(lost))
+			f.did(s)
+		}
+	}
+	f.swept = time.Now()
+	return nil
+}
+
+func (f *follower) giveBack(ctx context.Context, tx *postgres.SettleTx, core *Core, full bool) (lost []ulid.ULID, more bool, err error) {
+	bank := f.cfg.Bank
+	if lost, err = tx.Tick(ctx, bank.LostAfter); err != nil {
+		return nil, false, err
+	}
+	if err := tx.Advance(ctx, nil); err != nil {
+		return nil, false, err
+	}
+	due, err := tx.Due(ctx, bank.Margin)
+	if err != nil {
+		return nil, false, err
+	}
+	abandoned, err := tx.Abandoned(ctx, bank.LongestHold+bank.Grace)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, lease := range append(due, abandoned...) {
+		core.Return(lease)
+	}
+	if full {
+		stranded, err := tx.Stranded(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, lease := range stranded {
+			core.Abandon(lease)
+		}
+	}
+	return lost, len(due)+len(abandoned) > 0, tx.Write(ctx, core.Settlement())
+}
+
+// wait pauses; false means that ctx ended.
+func wait(ctx context.Context, pause time.Duration) bool {
+	if pause <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
