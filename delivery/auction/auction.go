@@ -15,7 +15,6 @@ import (
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/event"
-	"github.com/hayate-ads/hayate/internal/money"
 )
 
 // Request is one request for ads in one or more placements.
@@ -55,57 +54,60 @@ type Decision struct {
 	Claim     event.Reservation // complete: what its tokens say
 }
 
-// Scratch is the memory that one goroutine's decisions reuse; the zero value is
-// ready, and it is never copied.
-type Scratch struct{}
-
 // Run decides every placement of req and appends the decisions, one per
 // placement in the same order. The winner is the live line item of the lowest
 // tier number, then of the highest price, that targets the request, has a
 // creative that fits, reaches the floor, is not blocked, and can reserve its
 // price; ties are broken by the seed. Losing touches no lease.
 func Run(c *catalog.Catalog, req *Request, s *Scratch, dst []Decision) []Decision {
-	panic("unwritten")
+	s.begin(c, req)
+	for i := range req.Placements {
+		dst = append(dst, Decision{Placement: req.Placements[i]})
+		d := &dst[len(dst)-1]
+		found, reason := s.decide(i, leased)
+		if reason != Filled {
+			d.NoFill = reason
+			continue
+		}
+		s.fill(d, found)
+	}
+	return dst
 }
 
 // Wants appends the line items that would win a placement of req if every
 // eligible one had a lease, and are not live: what to ask the bank for. It
 // reserves nothing. A line item may be named more than once.
-func Wants(c *catalog.Catalog, req *Request, s *Scratch, dst []ad.ID) []ad.ID { panic("unwritten") }
-
-// Explanation says how one line item fared for one placement.
-type Explanation struct {
-	Placement  ad.ID        `json:"placement"`
-	LineItem   ad.ID        `json:"line_item"`
-	Campaign   ad.ID        `json:"campaign"`
-	Advertiser ad.ID        `json:"advertiser"`
-	Rank       int          `json:"rank"` // from 1, over all line items
-	Tier       ad.Tier      `json:"tier"`
-	CPM        money.Micros `json:"cpm"`
-	Outcome    Outcome      `json:"outcome"`
-	Predicate  string       `json:"predicate,omitempty"` // what failed: "country", "floor", "advertiser", …
-	Wanted     string       `json:"wanted,omitempty"`    // what the line item or the placement asks for
-	Got        string       `json:"got,omitempty"`       // what was there instead; "" is shown as "unknown"
-	Creative   ad.ID        `json:"creative,omitempty"`  // of the winner
+func Wants(c *catalog.Catalog, req *Request, s *Scratch, dst []ad.ID) []ad.ID {
+	s.begin(c, req)
+	live := c.Live()
+	for i := range req.Placements {
+		found, reason := s.decide(i, anyway)
+		if reason != Filled {
+			continue
+		}
+		s.used = append(s.used, found.creative.Index)
+		if row, _ := c.Index.RowsOf(found.item); live[row>>6].Load()&(1<<(row&63)) == 0 {
+			dst = append(dst, c.LineItems[found.item].ID)
+		}
+	}
+	return dst
 }
 
-// Outcome is what became of a line item.
-type Outcome string
-
-// The outcomes, in the order in which a line item meets them.
-const (
-	Won           Outcome = "won"
-	Outbid        Outcome = "outbid" // could have won; Wanted is the winner
-	Stopped       Outcome = "stopped"
-	OutOfDate     Outcome = "out_of_date"
-	Mismatch      Outcome = "no_match"
-	Creativeless  Outcome = "no_creative"
-	UnderFloor    Outcome = "below_floor"
-	ExcludedThere Outcome = "excluded"
-	Leaseless     Outcome = "no_lease"
-)
-
-// Explain says for every placement of req and every line item, in rank order,
-// the first thing that keeps it from winning, with both values, or that it wins.
-// It reserves nothing and may allocate; unknown placements have no explanations.
-func Explain(c *catalog.Catalog, req *Request) []Explanation { panic("unwritten") }
+// fill completes the decision for its winner.
+func (s *Scratch) fill(d *Decision, found winner) {
+	item := &s.catalog.LineItems[found.item]
+	d.LineItem, d.Creative, d.Seed = item, found.creative, found.seed
+	s.used = append(s.used, found.creative.Index)
+	price, bills := s.price(item), event.BillsImpression
+	if price == 0 {
+		bills = event.BillsNothing
+	}
+	d.Claim = event.Reservation{
+		Process: s.request.Process, Lease: found.lease.ID, Index: found.index,
+		LineItem: item.ID, Creative: found.creative.ID, Placement: d.Placement,
+		Country: s.query.Country, Device: s.query.Device,
+		DecidedAt: time.UnixMilli(s.request.Now / 1000).UTC(), Hold: s.request.Hold,
+		Generation: s.catalog.Generation, Price: price, BidPrice: price,
+		Bills: bills, Flags: s.request.Flags,
+	}
+}

@@ -27,6 +27,12 @@ type Catalog struct {
 	LineItems []LineItem    // in rank order: tier, then CPM descending, then id
 	Creatives []Creative    // by line item in that order: those of one line item are neighbours
 	Index     *target.Index // its items are LineItems
+
+	zones      []*time.Location
+	tierEnds   [ad.House + 1]int // by tier: the first line item of a later one
+	peers      []uint32          // per LineItem.peers, and one more: the first line item of the group
+	placements placements
+	state      state
 }
 
 // LineItem in rank order.
@@ -42,22 +48,27 @@ type LineItem struct {
 	Slot       *lease.Slot  // where its current lease is, if any
 	Creatives  []Creative   // part of Catalog.Creatives, grouped by Shape, then by id
 	Targeting  rule.Rule    // for explaining; the index serves
-	Zone       int          // of its advertiser
+	Zone       int          // of its advertiser: see Catalog.ZoneName
+
+	peers uint32 // its group of equal tier and CPM
 }
 
 // Creative of a line item.
 type Creative struct {
 	ID         ad.ID
-	Index      int // in Catalog.Creatives
-	Shape      uint16
+	Index      int    // in Catalog.Creatives
+	Shape      uint16 // format and size as one number
 	Revision   int
 	Format     ad.Format
 	Width      int
 	Height     int
-	LandingURL string // http or https, no control characters
+	LandingURL string // http or https, no white space or control characters
 	Image      ad.Image
 	Markup     string
 	Domain     string // of its advertiser
+	Campaign   ad.ID
+	LineItem   ad.ID
+	Advertiser ad.ID
 }
 
 // Placement that a request may ask for.
@@ -65,44 +76,27 @@ type Placement struct {
 	snapshot.Placement
 	Publisher ad.ID
 	Domain    string         // of its property
-	Shapes    []uint16       // what it shows, ascending
+	Shapes    []uint16       // what it shows, as far as any creative has it, ascending
 	Supply    *target.Supply // the same for the index
 }
 
-// Compile makes a catalog from a snapshot, and resolves the line items' slots
-// from book. No line item is live at first, and none eligible: call Tick, then
-// SetLive and SetStopped for what the bank knows. It fails on content that no
-// publisher of snapshots should have let through, naming it.
-func Compile(s *snapshot.Snapshot, book *lease.Book) (*Catalog, error) { panic("unwritten") }
-
-// Placement finds a placement, nil when there is none of that id.
-func (c *Catalog) Placement(id ad.ID) *Placement { panic("unwritten") }
-
 // LineItem finds a line item by id, nil when there is none.
-func (c *Catalog) LineItem(id ad.ID) *LineItem { panic("unwritten") }
+func (c *Catalog) LineItem(id ad.ID) *LineItem {
+	if i, ok := c.state.lineItems.find(id); ok {
+		return &c.LineItems[i]
+	}
+	return nil
+}
 
-// Tick derives again what follows from the time: which line items are in date,
-// and the hours of the week. Call it once before serving and then once a
-// second, with bank time; it costs what has changed.
-func (c *Catalog) Tick(now time.Time) { panic("unwritten") }
+// TierEnd is the place of the first line item beyond that tier.
+func (c *Catalog) TierEnd(tier ad.Tier) int { return c.tierEnds[tier] }
 
-// SetLive says whether this process has a lease for the line item. Unknown ids
-// are ignored: a lease may outlive its line item's stay in the snapshot.
-func (c *Catalog) SetLive(lineItem ad.ID, live bool) { panic("unwritten") }
+// Peers is the range [from, to) of line items that have the tier and the CPM of
+// the line item at a place.
+func (c *Catalog) Peers(item int) (from, to int) {
+	group := c.LineItems[item].peers
+	return int(c.peers[group]), int(c.peers[group+1])
+}
 
-// SetStopped says whether a thing may serve; kind is "advertiser", "campaign",
-// "line_item" or "creative", and other kinds and unknown ids are ignored.
-func (c *Catalog) SetStopped(kind string, id ad.ID, stopped bool) { panic("unwritten") }
-
-// Live is the mask of rows that serve.
-func (c *Catalog) Live() target.Mask { panic("unwritten") }
-
-// Eligible is the mask of rows that would serve, had they a lease.
-func (c *Catalog) Eligible() target.Mask { panic("unwritten") }
-
-// Hours is the state of the hour-of-week terms at the last Tick, for
-// target.Query; nil before the first.
-func (c *Catalog) Hours() *target.Hours { panic("unwritten") }
-
-// CreativeStopped tells whether the creative of that index is stopped.
-func (c *Catalog) CreativeStopped(index int) bool { panic("unwritten") }
+// ZoneName is the IANA name of an advertiser's time zone by LineItem.Zone.
+func (c *Catalog) ZoneName(zone int) string { return c.zones[zone].String() }

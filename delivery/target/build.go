@@ -78,9 +78,7 @@ func (b *builder) row(conjunction rule.Conjunction, zone, zones int) error {
 			if zone < 0 || zone >= zones {
 				return fmt.Errorf("there is no time zone %d", zone)
 			}
-			if err := b.hour(row, zone, term); err != nil {
-				return err
-			}
+			b.hour(row, zone, term)
 		case term.Dimension == rule.Keyword && !term.Exclude && i != main:
 			b.further = append(b.further, furtherTerm{row, term.Values})
 		default:
@@ -251,16 +249,18 @@ type value struct {
 	plus, minus posting
 }
 
-func newLists[K comparable](g *gathered, key func(string) (K, error)) (lists[K], error) {
+// newLists takes a key for each of the dimension's values; values without one
+// are of no form that a request could have, and match nothing.
+func newLists[K comparable](g *gathered, key func(string) (K, bool)) lists[K] {
 	l := lists[K]{used: len(g.values) > 0, base: g.none(), values: make(map[K]*value, len(g.values))}
 	if l.base == nil {
 		l.base = g.b.plane()
 		l.base.fill(g.b.rows)
 	}
 	for text, s := range g.values {
-		k, err := key(text)
-		if err != nil {
-			return l, err
+		k, ok := key(text)
+		if !ok {
+			continue
 		}
 		l.values[k] = &value{
 			id:    uint32(len(l.values)),
@@ -268,22 +268,18 @@ func newLists[K comparable](g *gathered, key func(string) (K, error)) (lists[K],
 			minus: newPosting(s.minus, g.b.words),
 		}
 	}
-	return l, nil
+	return l
 }
 
-func idLists(g *gathered) (lists[ad.ID], error) {
-	return newLists(g, func(text string) (ad.ID, error) {
+func idLists(g *gathered) lists[ad.ID] {
+	return newLists(g, func(text string) (ad.ID, bool) {
 		id, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || id <= 0 {
-			return 0, fmt.Errorf("targeting index: %q is no id", text)
-		}
-		return ad.ID(id), nil
+		return ad.ID(id), err == nil && id > 0
 	})
 }
 
 func keywordLists(g *gathered) lists[string] {
-	l, _ := newLists(g, func(text string) (string, error) { return text, nil })
-	return l
+	return newLists(g, func(text string) (string, bool) { return text, true })
 }
 
 func shapeLists(items []Item, b *builder) lists[uint16] {

@@ -1,7 +1,6 @@
 package target
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -30,17 +29,15 @@ type hourTerm struct {
 	hours   [3]uint64 // a bit per hour
 }
 
-func (b *builder) hour(row uint32, zone int, term rule.Term) error {
+// hour gathers a term; what is no hour of the week matches at no time.
+func (b *builder) hour(row uint32, zone int, term rule.Term) {
 	t := hourTerm{row: row, zone: uint16(zone), exclude: term.Exclude}
 	for _, text := range term.Values {
-		hour, err := strconv.Atoi(text)
-		if err != nil || hour < 0 || hour >= weekHours {
-			return fmt.Errorf("%q is no hour of the week", text)
+		if hour, err := strconv.Atoi(text); err == nil && hour >= 0 && hour < weekHours {
+			t.hours[hour/64] |= 1 << (hour % 64)
 		}
-		t.hours[hour/64] |= 1 << (hour % 64)
 	}
 	b.hours = append(b.hours, t)
-	return nil
 }
 
 // Hours is the state of all hour-of-week terms at one moment: immutable, and

@@ -85,7 +85,9 @@ func (ix *Index) All() Mask {
 }
 
 // New indexes items, which come in rank order. It fails, naming the item by its
-// place, on a rule that is not in the normal form of rule.Rule.
+// place, on a rule that is not in the normal form of rule.Rule or names a
+// dimension that is not indexed. A value that is not in its dimension's spelling
+// matches nothing.
 func New(items []Item, zones []*time.Location) (*Index, error) {
 	b, err := gather(items, len(zones))
 	if err != nil {
@@ -106,12 +108,8 @@ func New(items []Item, zones []*time.Location) (*Index, error) {
 		ix.os[i] = os.plane(name)
 	}
 
-	if ix.placement, err = idLists(b.dimension(rule.Placement)); err != nil {
-		return nil, err
-	}
-	if ix.property, err = idLists(b.dimension(rule.Property)); err != nil {
-		return nil, err
-	}
+	ix.placement = idLists(b.dimension(rule.Placement))
+	ix.property = idLists(b.dimension(rule.Property))
 	ix.keyword = keywordLists(b.dimension(rule.Keyword))
 	ix.shape = shapeLists(items, b)
 	ix.rest = newRest(b, &ix.keyword)
