@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,7 +50,7 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	defer cancel()
 	if err := db.Pool.Ping(ctx); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("database does not answer: %w", err)
+		return nil, fmt.Errorf("database does not answer: %w", oneLine{err})
 	}
 	return db, nil
 }
@@ -67,6 +68,13 @@ func Connect(ctx context.Context, url string) (*DB, error) {
 	}
 	return &DB{Pool: pool}, nil
 }
+
+// oneLine is an error whose text is brought onto one line: pgx lists every
+// address it has tried on a line of its own.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Unwrap() error { return e.error }
 
 // Close ends all connections once those in use are given back.
 func (db *DB) Close() { db.Pool.Close() }

@@ -1,0 +1,346 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/postgres"
+)
+
+// area is who may see what a method is about.
+type area int
+
+const (
+	demand area = iota
+	supply
+	people
+	operators // has no foreign id: it is refused as a whole
+)
+
+// probe calls a method with everything it takes from house h: the ids that the
+// actor must not see. It returns how many rows came back, and the error.
+type probe struct {
+	area area
+	call func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error)
+}
+
+func single[T any](_ T, err error) (int, error)       { return 0, err }
+func several[T any](list []T, err error) (int, error) { return len(list), err }
+
+var hours = postgres.ReportFilter{From: start, To: start.Add(24 * time.Hour)}
+
+// probes has every method of the store that takes an Actor; the test fails when
+// one is missing.
+var probes = map[string]probe{
+	"CreateAdvertiser": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreateAdvertiser(ctx, a, h.advertiser))
+	}},
+	"FindAdvertiser": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindAdvertiser(ctx, a, h.advertiser.ID))
+	}},
+	"UpdateAdvertiser": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdateAdvertiser(ctx, a, h.advertiser))
+	}},
+	"Advertisers": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Advertisers(ctx, a, postgres.Page{After: h.advertiser.ID - 1, Limit: 1}))
+	}},
+	"CreateCampaign": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreateCampaign(ctx, a, h.campaign))
+	}},
+	"FindCampaign": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindCampaign(ctx, a, h.campaign.ID))
+	}},
+	"UpdateCampaign": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdateCampaign(ctx, a, h.campaign))
+	}},
+	"Campaigns": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Campaigns(ctx, a, postgres.CampaignFilter{AdvertiserID: h.advertiser.ID}))
+	}},
+	"CreateLineItem": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreateLineItem(ctx, a, h.lineItem))
+	}},
+	"FindLineItem": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindLineItem(ctx, a, h.lineItem.ID))
+	}},
+	"UpdateLineItem": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdateLineItem(ctx, a, h.lineItem))
+	}},
+	"LineItems": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		byAdvertiser, err := db.LineItems(ctx, a, postgres.LineItemFilter{AdvertiserID: h.advertiser.ID})
+		byCampaign, err2 := db.LineItems(ctx, a, postgres.LineItemFilter{CampaignID: h.campaign.ID})
+		return len(byAdvertiser) + len(byCampaign), errors.Join(err, err2)
+	}},
+	"Exposure": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.Exposure(ctx, a, h.lineItem.ID))
+	}},
+	"CreateCreative": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreateCreative(ctx, a, h.creative))
+	}},
+	"FindCreative": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindCreative(ctx, a, h.creative.ID))
+	}},
+	"UpdateCreative": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdateCreative(ctx, a, h.creative))
+	}},
+	"Creatives": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Creatives(ctx, a, postgres.CreativeFilter{LineItemID: h.lineItem.ID}))
+	}},
+	"ReviseCreative": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.ReviseCreative(ctx, a, h.creative.ID, 1, sampleRevision()))
+	}},
+	"SubmitCreative": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.SubmitCreative(ctx, a, h.creative.ID, 1))
+	}},
+	"ReviewCreative": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.ReviewCreative(ctx, a, h.creative.ID, 1, true, ""))
+	}},
+	"Revisions": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Revisions(ctx, a, h.creative.ID))
+	}},
+	"PendingCreatives": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.PendingCreatives(ctx, a, postgres.Page{After: h.creative.ID - 1}))
+	}},
+	"CreatePublisher": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreatePublisher(ctx, a, h.publisher))
+	}},
+	"FindPublisher": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindPublisher(ctx, a, h.publisher.ID))
+	}},
+	"UpdatePublisher": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdatePublisher(ctx, a, h.publisher))
+	}},
+	"Publishers": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Publishers(ctx, a, postgres.Page{After: h.publisher.ID - 1, Limit: 1}))
+	}},
+	"CreateProperty": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreateProperty(ctx, a, h.property))
+	}},
+	"FindProperty": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindProperty(ctx, a, h.property.ID))
+	}},
+	"UpdateProperty": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdateProperty(ctx, a, h.property))
+	}},
+	"Properties": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Properties(ctx, a, postgres.PropertyFilter{PublisherID: h.publisher.ID}))
+	}},
+	"CreatePlacement": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreatePlacement(ctx, a, h.placement))
+	}},
+	"FindPlacement": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindPlacement(ctx, a, h.placement.ID))
+	}},
+	"UpdatePlacement": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdatePlacement(ctx, a, h.placement))
+	}},
+	"Placements": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		byPublisher, err := db.Placements(ctx, a, postgres.PlacementFilter{PublisherID: h.publisher.ID})
+		byProperty, err2 := db.Placements(ctx, a, postgres.PlacementFilter{PropertyID: h.property.ID})
+		return len(byPublisher) + len(byProperty), errors.Join(err, err2)
+	}},
+	"ReportByHour": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		f, rows := hours, 0
+		for _, narrow := range []postgres.ReportFilter{{Advertiser: h.advertiser.ID}, {Campaign: h.campaign.ID}, {LineItem: h.lineItem.ID}} {
+			f.Advertiser, f.Campaign, f.LineItem = narrow.Advertiser, narrow.Campaign, narrow.LineItem
+			part, _, err := db.ReportByHour(ctx, a, f)
+			if err != nil {
+				return 0, err
+			}
+			for _, row := range part {
+				if row.LineItem != 0 { // else a publisher's own
+					rows++
+				}
+			}
+		}
+		return rows, nil
+	}},
+	"FillByHour": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		f := hours
+		f.Placement = h.placement.ID
+		return several(db.FillByHour(ctx, a, f))
+	}},
+	"CreateUser": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.CreateUser(ctx, a, h.users[ad.RoleReviewer], ""))
+	}},
+	"FindUser": {people, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindUser(ctx, a, h.users[ad.RoleOperator].ID))
+	}},
+	"UpdateUser": {people, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.UpdateUser(ctx, a, h.users[ad.RoleOperator]))
+	}},
+	"Users": {people, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Users(ctx, a, postgres.Page{After: h.users[ad.RoleOperator].ID - 1}))
+	}},
+	"SetPassword": {people, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return 0, db.SetPassword(ctx, a, h.users[ad.RoleOperator].ID, "")
+	}},
+	"Tokens": {people, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Tokens(ctx, a, postgres.Page{}))
+	}},
+	"RevokeToken": {people, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		all, err := db.Tokens(ctx, postgres.System, postgres.Page{})
+		if err != nil || len(all) == 0 {
+			return 0, errors.New("no token to try")
+		}
+		return single(db.RevokeToken(ctx, a, all[0].ID))
+	}},
+	"AuditLog": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.AuditLog(ctx, a, postgres.AuditFilter{}))
+	}},
+	"LastRuns": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.LastRuns(ctx, a))
+	}},
+}
+
+// harmless take an Actor to write down who it was, and reach nobody else's rows.
+var harmless = map[string]bool{"Audit": true, "CreateToken": true}
+
+func TestEveryMethodHasAProbe(t *testing.T) {
+	t.Parallel()
+	methods, actors := reflect.TypeFor[*postgres.DB](), 0
+	for i := range methods.NumMethod() {
+		m := methods.Method(i)
+		for p := range m.Type.NumIn() {
+			if m.Type.In(p) != reflect.TypeFor[postgres.Actor]() {
+				continue
+			}
+			actors++
+			if _, probed := probes[m.Name]; !probed && !harmless[m.Name] {
+				t.Errorf("DB.%s takes an Actor; add a probe to the isolation test", m.Name)
+			}
+		}
+	}
+	if actors != len(probes)+len(harmless) {
+		t.Errorf("%d methods take an Actor; %d are probed", actors, len(probes)+len(harmless))
+	}
+}
+
+// TestIsolation calls every method as everybody with ids that are not theirs.
+func TestIsolation(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	mine, foreign := addHouse(t, db, "mine"), addHouse(t, db, "foreign")
+	foreign.creative = must[ad.Creative](t)(db.SubmitCreative(t.Context(), postgres.System, foreign.creative.ID, 1))
+	_, _, err := db.CreateToken(t.Context(), foreign.actor(ad.RoleOperator), "robot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*house{mine, foreign} {
+		addDelivery(t, h)
+	}
+	before := fingerprint(t, db)
+
+	check := func(who string, a postgres.Actor, h *house, hidden ...area) {
+		t.Helper()
+		for name, p := range probes {
+			for _, area := range hidden {
+				if area != p.area {
+					continue
+				}
+				rows, err := p.call(t.Context(), db, a, h)
+				refused := errors.Is(err, postgres.ErrNotFound) || (area == operators && errors.Is(err, postgres.ErrForbidden))
+				if rows != 0 || (err != nil && !refused) || (err == nil && !isList[name]) {
+					t.Errorf("%s: %s returned %d rows and %v; want nothing", who, name, rows, err)
+				}
+			}
+		}
+	}
+	check("advertiser", mine.actor(ad.RoleAdvertiser), foreign, demand, supply, people, operators)
+	check("publisher", mine.actor(ad.RolePublisher), foreign, demand, supply, people, operators)
+	check("advertiser, its house's supply", mine.actor(ad.RoleAdvertiser), mine, supply)
+	check("publisher, its house's demand", mine.actor(ad.RolePublisher), mine, demand)
+	check("reviewer", mine.actor(ad.RoleReviewer), foreign, supply, people, operators)
+	for who, a := range map[string]postgres.Actor{
+		"nobody":                         {},
+		"unknown role":                   {Role: "root"},
+		"advertiser without advertiser":  {Role: ad.RoleAdvertiser, PublisherID: foreign.publisher.ID},
+		"publisher without publisher":    {Role: ad.RolePublisher, AdvertiserID: foreign.advertiser.ID},
+		"advertiser with a negative one": {Role: ad.RoleAdvertiser, AdvertiserID: -1},
+	} {
+		check(who, a, foreign, demand, supply, people, operators)
+	}
+	if after := fingerprint(t, db); after != before {
+		t.Errorf("something was changed:\n%s\n%s", before, after)
+	}
+	// The probes are no proof unless they find everything for those who may see it.
+	// Lists come first, before the others change what they show.
+	for _, lists := range []bool{true, false} {
+		for name, p := range probes {
+			if isList[name] != lists {
+				continue
+			}
+			rows, err := p.call(t.Context(), db, postgres.System, foreign)
+			hidden := errors.Is(err, postgres.ErrNotFound) || errors.Is(err, postgres.ErrForbidden)
+			if hidden || (lists && rows == 0 && name != "LastRuns") {
+				t.Errorf("operator: %s returned %d rows and %v", name, rows, err)
+			}
+		}
+	}
+}
+
+// isList names the methods whose answer to a foreign id is an empty list.
+var isList = map[string]bool{
+	"Advertisers": true, "Campaigns": true, "LineItems": true, "Creatives": true, "PendingCreatives": true,
+	"Publishers": true, "Properties": true, "Placements": true, "ReportByHour": true, "FillByHour": true,
+	"Users": true, "Tokens": true, "LastRuns": true, "AuditLog": true,
+}
+
+// addDelivery gives a house one row of each report.
+func addDelivery(t *testing.T, h *house) {
+	t.Helper()
+	hour := start.Truncate(time.Hour).Add(time.Hour)
+	_, err := h.Pool.Exec(t.Context(), `
+		INSERT INTO report_hour (hour, line_item_id, creative_id, placement_id, impressions, viewables, clicks,
+			spend_micros, overage_micros, late_impressions, invalid, revenue_micros)
+		VALUES ($1, $2, $3, $4, 10, 5, 1, 20000, 300, 2, 3, 14000)`,
+		hour, h.lineItem.ID, h.creative.ID, h.placement.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Pool.Exec(t.Context(), `
+		INSERT INTO report_supply_hour (hour, placement_id, no_fill, decisions) VALUES ($1, $2, '', 12), ($1, $2, 'no_bid', 4)`,
+		hour, h.placement.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fingerprint changes with any row of the tables that people write.
+func fingerprint(t *testing.T, db *postgres.DB) (sum string) {
+	t.Helper()
+	err := db.Pool.QueryRow(t.Context(), `
+		SELECT concat_ws(' ', (SELECT count(*) FROM audit_log), (SELECT sum(version) FROM advertiser),
+			(SELECT sum(version) FROM campaign), (SELECT sum(version) FROM line_item), (SELECT sum(version) FROM creative),
+			(SELECT count(*) FROM creative_revision), (SELECT sum(version) FROM publisher), (SELECT sum(version) FROM property),
+			(SELECT sum(version) FROM placement), (SELECT sum(version) FROM app_user), (SELECT count(*) FROM stop),
+			(SELECT count(revoked_at) FROM api_token), (SELECT sum(limit_micros) FROM account))`).Scan(&sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// What one may see but not do is refused as such.
+func TestForbidden(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	f := func(role ad.Role, methods ...string) {
+		t.Helper()
+		for _, name := range methods {
+			if _, err := probes[name].call(t.Context(), h.DB, h.actor(role), h); !errors.Is(err, postgres.ErrForbidden) {
+				t.Errorf("%s: %s: %v; want ErrForbidden", role, name, err)
+			}
+		}
+	}
+	f(ad.RoleAdvertiser, "UpdateAdvertiser", "ReviewCreative")
+	f(ad.RolePublisher, "UpdatePublisher", "CreateProperty")
+	f(ad.RoleReviewer, "CreateCampaign", "UpdateCampaign", "CreateLineItem", "UpdateLineItem", "CreateCreative",
+		"UpdateCreative", "ReviseCreative", "SubmitCreative", "UpdateAdvertiser")
+	if _, _, err := h.CreateToken(t.Context(), postgres.System, "robot"); !errors.Is(err, postgres.ErrForbidden) {
+		t.Errorf("token of the system: %v", err)
+	}
+}

@@ -1,0 +1,162 @@
+package postgres_test
+
+import (
+	"database/sql"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/pressly/goose/v3"
+
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/postgres"
+	"github.com/hayate-ads/hayate/internal/postgres/postgrestest"
+)
+
+// Every migration can be taken back, and leaves nothing behind.
+func TestMigrationsRoundTrip(t *testing.T) {
+	t.Parallel()
+	ctx, url := t.Context(), postgrestest.EmptyURL(t)
+	if err := postgres.Migrate(ctx, url); err != nil {
+		t.Fatal(err)
+	}
+	db := must[*sql.DB](t)(sql.Open("pgx", url))
+	defer db.Close()
+	up := schema(t, db)
+	if len(up) < 100 {
+		t.Fatalf("the schema has %d parts only", len(up))
+	}
+	provider := must[*goose.Provider](t)(goose.NewProvider(goose.DialectPostgres, db, os.DirFS("migrations")))
+	if _, err := provider.DownTo(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	if down := schema(t, db); len(down) != 0 {
+		t.Errorf("after the way down stand:\n%s", strings.Join(down, "\n"))
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := postgres.Migrate(ctx, url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(up, schema(t, db)); diff != "" {
+		t.Errorf("the second way up leads elsewhere (-first +second):\n%s", diff)
+	}
+}
+
+// schema lists everything but goose's own table.
+func schema(t *testing.T, db *sql.DB) (parts []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), `
+		SELECT format('column %s.%s %s %s %s', table_name, column_name, data_type, is_nullable, column_default)
+			FROM information_schema.columns WHERE table_schema = 'public'
+		UNION ALL SELECT format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+			FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+		UNION ALL SELECT 'sequence ' || sequencename FROM pg_sequences WHERE schemaname = 'public'
+		UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var part string
+		if err := rows.Scan(&part); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(part, "goose_db_version") {
+			parts = append(parts, part)
+		}
+	}
+	slices.Sort(parts)
+	return parts
+}
+
+func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	url, results := postgrestest.EmptyURL(t), make(chan error)
+	for range 3 {
+		go func() { results <- postgres.Migrate(t.Context(), url) }()
+	}
+	for range 3 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	f := func(url, want string) {
+		t.Helper()
+		_, err := postgres.Open(t.Context(), url)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v; want one line with %q and without the password", url, err, want)
+		}
+	}
+	f("postgres://u:secret@127.0.0.1:1/x", "database does not answer")
+	f("postgres://u:secret@127.0.0.1:x/x", "database address")
+	f("nonsense", "database address")
+	url := postgrestest.URL(t)
+	db := must[*postgres.DB](t)(postgres.Open(t.Context(), url))
+	defer db.Close()
+	if list, err := db.Advertisers(t.Context(), postgres.System, postgres.Page{}); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+func TestJobRuns(t *testing.T) {
+	t.Parallel()
+	db, ctx := newDB(t), t.Context()
+	for _, job := range []string{"settle", "publish", "settle"} {
+		id := must[int64](t)(db.StartRun(ctx, job))
+		if job == "settle" {
+			if err := db.EndRun(ctx, id, postgres.RunFailed, strings.Repeat("颯", 5000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	runs := must[[]postgres.JobRun](t)(db.LastRuns(ctx, postgres.System))
+	if len(runs) != 2 || runs[0].Job != "publish" || runs[0].Outcome != postgres.RunRunning || !runs[0].EndedAt.IsZero() ||
+		runs[1].Outcome != postgres.RunFailed || runs[1].ID != 3 || len(runs[1].Message) > 2010 {
+		t.Errorf("runs are %+v", runs)
+	}
+	if _, err := db.LastRuns(ctx, postgres.Actor{Role: ad.RoleAdvertiser, AdvertiserID: 1}); err != postgres.ErrForbidden {
+		t.Errorf("advertiser: %v", err)
+	}
+	if err := db.EndRun(ctx, 99, postgres.RunOK, ""); err == nil {
+		t.Error("ending an unknown run is no error")
+	}
+}
+
+func TestTryLock(t *testing.T) {
+	t.Parallel()
+	db, ctx := newDB(t), t.Context()
+	first, second := must[*pgxpool.Conn](t)(db.Pool.Acquire(ctx)), must[*pgxpool.Conn](t)(db.Pool.Acquire(ctx))
+	defer second.Release()
+	if got, err := postgres.TryLock(ctx, first.Conn(), "settle"); !got || err != nil {
+		t.Fatalf("first: %v, %v", got, err)
+	}
+	if got, err := postgres.TryLock(ctx, second.Conn(), "settle"); got || err != nil {
+		t.Errorf("second while the first holds it: %v, %v", got, err)
+	}
+	if got, err := postgres.TryLock(ctx, second.Conn(), "publish"); !got || err != nil {
+		t.Errorf("another name: %v, %v", got, err)
+	}
+	if err := first.Hijack().Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// The server notices the closed connection a little later.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		got, err := postgres.TryLock(ctx, second.Conn(), "settle")
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("after the first is gone: %v, %v", got, err)
+		}
+		if got {
+			break
+		}
+	}
+}

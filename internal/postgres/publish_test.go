@@ -1,0 +1,219 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/postgres"
+	"github.com/hayate-ads/hayate/internal/rule"
+	"github.com/hayate-ads/hayate/internal/snapshot"
+)
+
+func TestPublishable(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	h.creative = h.approve(t, h.creative)
+	// A newer revision under review does not serve.
+	must[ad.Creative](t)(h.ReviseCreative(ctx, postgres.System, h.creative.ID, h.creative.Version, sampleRevision()))
+	h.campaign.EndsAt = end.AddDate(-1, 0, 0)
+	h.campaign = must[ad.Campaign](t)(h.UpdateCampaign(ctx, postgres.System, h.campaign))
+
+	got, refused, err := h.Publishable(ctx)
+	if err != nil || refused != nil {
+		t.Fatalf("refused %v, %v", refused, err)
+	}
+	if since := time.Since(got.CreatedAt); since < -time.Minute || since > time.Minute {
+		t.Errorf("created %s ago", since)
+	}
+	want := snapshot.Snapshot{
+		Generation: got.Generation, CreatedAt: got.CreatedAt,
+		Advertisers: []snapshot.Advertiser{{ID: h.advertiser.ID, Domain: "one.example", TimeZone: "Asia/Tokyo"}},
+		LineItems: []snapshot.LineItem{{
+			ID: h.lineItem.ID, Campaign: h.campaign.ID, Advertiser: h.advertiser.ID, Tier: ad.Auction, CPM: 2 * money.Unit,
+			StartsAt: start, EndsAt: h.campaign.EndsAt,
+			Targeting: rule.Rule{Conjunctions: []rule.Conjunction{{{Dimension: rule.Country, Values: []string{"JP", "US"}}}}},
+		}},
+		Creatives: []snapshot.Creative{{
+			ID: h.creative.ID, LineItem: h.lineItem.ID, Revision: 1, Format: ad.Banner, Width: 728, Height: 90,
+			LandingURL: "https://shop.example/?q=1", Image: sampleRevision().Image,
+		}},
+		Properties: []snapshot.Property{{
+			ID: h.property.ID, Publisher: h.publisher.ID, Kind: ad.Site, Domain: "news.one.example", RevenueShare: 7000,
+		}},
+		Placements: []snapshot.Placement{{
+			ID: h.placement.ID, Property: h.property.ID, Formats: h.placement.Formats, Sizes: h.placement.Sizes,
+			Floor: money.Unit, BlockedAdvertisers: []ad.ID{998, 999},
+		}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("snapshot (-want +got):\n%s", diff)
+	}
+	if next, _, err := h.Publishable(ctx); err != nil || next.Generation <= got.Generation {
+		t.Errorf("generation %d after %d, %v", next.Generation, got.Generation, err)
+	}
+}
+
+func TestPublishableRefusesByName(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	add := func(name string, change func(*ad.LineItem)) ad.LineItem {
+		t.Helper()
+		l := sampleLineItem(h.campaign.ID)
+		l.Name = name
+		change(&l)
+		l = must[ad.LineItem](t)(h.CreateLineItem(ctx, postgres.System, l))
+		c := must[ad.Creative](t)(h.CreateCreative(ctx, postgres.System, ad.Creative{LineItemID: l.ID, Name: "C", Latest: sampleRevision()}))
+		h.approve(t, c)
+		return l
+	}
+	// h.lineItem has a creative that is not approved.
+	add("contradiction", func(l *ad.LineItem) {
+		jp := rule.Expr{Is: &rule.Predicate{Dimension: rule.Country, Values: []string{"JP"}}}
+		l.Targeting = rule.Expr{All: []rule.Expr{jp, {Not: &jp}}}
+	})
+	add("dates", func(l *ad.LineItem) { l.StartsAt, l.EndsAt = end.AddDate(1, 0, 0), time.Time{} })
+	broken := add("broken", func(*ad.LineItem) {})
+	if _, err := h.Pool.Exec(ctx, `UPDATE line_item SET targeting = '{"maybe":[]}' WHERE id = $1`, broken.ID); err != nil {
+		t.Fatal(err)
+	}
+	add("over", func(l *ad.LineItem) { l.EndsAt = l.StartsAt.Add(time.Hour) })
+	add("paused", func(l *ad.LineItem) { l.Status = ad.Paused })
+	fine := add("fine", func(l *ad.LineItem) { l.Targeting = rule.Expr{} })
+	got, refused, err := h.Publishable(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.LineItems) != 1 || got.LineItems[0].ID != fine.ID || len(got.Creatives) != 1 {
+		t.Errorf("published %+v", got.LineItems)
+	}
+	var names []string
+	for _, r := range refused {
+		names = append(names, r.Name+": "+r.Reason)
+	}
+	want := []string{
+		"Japan: it has no active creative with an approved revision",
+		"contradiction: its targeting contradicts itself and matches nothing",
+		"dates: its dates and its campaign's do not overlap",
+		`broken: rule: has the unknown field "maybe"; known are all, any, not and is`,
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("refused (-want +got):\n%s", diff)
+	}
+}
+
+// Whatever is paused, its parts leave the snapshot with it, and no reference dangles.
+func TestPublishableLeavesOutThePaused(t *testing.T) {
+	t.Parallel()
+	f := func(want string, pause func(t *testing.T, h *house) error) {
+		t.Helper()
+		h := newHouse(t)
+		h.creative = h.approve(t, h.creative)
+		if err := pause(t, h); err != nil {
+			t.Fatal(err)
+		}
+		s, _, err := h.Publishable(t.Context())
+		got := fmt.Sprint(len(s.Advertisers), len(s.LineItems), len(s.Creatives), len(s.Properties), len(s.Placements))
+		if err != nil || got != want {
+			t.Errorf("advertisers, line items, creatives, properties, placements: %s, %v; want %s", got, err, want)
+		}
+	}
+	f("0 0 0 1 1", func(t *testing.T, h *house) error {
+		h.advertiser.Status = ad.Paused
+		_, err := h.UpdateAdvertiser(t.Context(), postgres.System, h.advertiser)
+		return err
+	})
+	f("0 0 0 1 1", func(t *testing.T, h *house) error {
+		h.campaign.Status = ad.Paused
+		_, err := h.UpdateCampaign(t.Context(), postgres.System, h.campaign)
+		return err
+	})
+	f("0 0 0 1 1", func(t *testing.T, h *house) error {
+		h.lineItem.Status = ad.Paused
+		_, err := h.UpdateLineItem(t.Context(), postgres.System, h.lineItem)
+		return err
+	})
+	f("0 0 0 1 1", func(t *testing.T, h *house) error {
+		h.creative.Status = ad.Archived
+		_, err := h.UpdateCreative(t.Context(), postgres.System, h.creative)
+		return err
+	})
+	f("1 1 1 0 0", func(t *testing.T, h *house) error {
+		h.publisher.Status = ad.Paused
+		_, err := h.UpdatePublisher(t.Context(), postgres.System, h.publisher)
+		return err
+	})
+	f("1 1 1 0 0", func(t *testing.T, h *house) error {
+		h.property.Status = ad.Paused
+		_, err := h.UpdateProperty(t.Context(), postgres.System, h.property)
+		return err
+	})
+	f("1 1 1 1 0", func(t *testing.T, h *house) error {
+		h.placement.Status = ad.Paused
+		_, err := h.UpdatePlacement(t.Context(), postgres.System, h.placement)
+		return err
+	})
+}
+
+func TestReports(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	h, other := addHouse(t, db, "one"), addHouse(t, db, "two")
+	addDelivery(t, h)
+	addDelivery(t, other)
+	ctx := t.Context()
+	hour := start.Truncate(time.Hour).Add(time.Hour)
+	counts := postgres.Counts{Impressions: 10, Viewables: 5, Clicks: 1, LateImpressions: 2, Invalid: 3}
+	f := func(role ad.Role, filter postgres.ReportFilter, want ...postgres.ReportRow) {
+		t.Helper()
+		filter.From, filter.To = hours.From, hours.To
+		rows, freshness, err := db.ReportByHour(ctx, h.actor(role), filter)
+		if err != nil || !freshness.IsZero() {
+			t.Fatalf("%s: freshness %s, %v", role, freshness, err)
+		}
+		if diff := cmp.Diff(want, rows, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", role, diff)
+		}
+	}
+	row := func(h *house) postgres.ReportRow {
+		return postgres.ReportRow{Hour: hour, Advertiser: h.advertiser.ID, Campaign: h.campaign.ID, LineItem: h.lineItem.ID, Counts: counts}
+	}
+	bought, sold := row(h), postgres.ReportRow{Hour: hour, Placement: h.placement.ID, Counts: counts}
+	bought.Spend, sold.Revenue = 20000, 14000
+	all := bought
+	all.Revenue, all.Overage = 14000, 300
+	foreign := row(other)
+	foreign.Spend, foreign.Revenue, foreign.Overage = 20000, 14000, 300
+	f(ad.RoleOperator, postgres.ReportFilter{}, all, foreign)
+	f(ad.RoleOperator, postgres.ReportFilter{Placement: other.placement.ID}, foreign)
+	f(ad.RoleOperator, postgres.ReportFilter{Advertiser: h.advertiser.ID, Campaign: other.campaign.ID})
+	f(ad.RoleAdvertiser, postgres.ReportFilter{}, bought)
+	f(ad.RolePublisher, postgres.ReportFilter{}, sold)
+	f(ad.RoleReviewer, postgres.ReportFilter{})
+
+	if _, err := db.Pool.Exec(ctx, "UPDATE settlement SET watermark = $1", end); err != nil {
+		t.Fatal(err)
+	}
+	if _, freshness, err := db.ReportByHour(ctx, h.actor(ad.RoleOperator), hours); err != nil || !freshness.Equal(end) {
+		t.Errorf("freshness is %s, %v", freshness, err)
+	}
+	fill := must[[]postgres.FillRow](t)(db.FillByHour(ctx, h.actor(ad.RolePublisher), hours))
+	want := []postgres.FillRow{
+		{Hour: hour, Placement: h.placement.ID, Decisions: 12},
+		{Hour: hour, Placement: h.placement.ID, NoFill: "no_bid", Decisions: 4},
+	}
+	if diff := cmp.Diff(want, fill); diff != "" {
+		t.Errorf("fill (-want +got):\n%s", diff)
+	}
+	_, _, err := db.ReportByHour(ctx, h.actor(ad.RoleOperator), postgres.ReportFilter{From: start, To: end})
+	wantField(t, err, "from", ad.OutOfRange)
+	_, _, err = db.ReportByHour(ctx, h.actor(ad.RoleOperator), postgres.ReportFilter{From: end, To: start})
+	wantField(t, err, "to", ad.Order)
+}
