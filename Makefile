@@ -27,13 +27,13 @@ run: $(npm) $(assets) ## everything on this machine, with demo data; Ctrl-C stop
 	@go build -o bin/standalone ./cmd/standalone
 	@exec bin/standalone
 
-# The race detector is a C library, so that Go cannot link it where there is no C compiler.
-race = $(shell command -v "$$(go env CC)" >/dev/null 2>&1 && echo -race)
-
 test: $(npm) $(assets) ## unit tests with the race detector and coverage; TESTFLAGS adds flags
 	@mkdir -p var
-	@[ -n "$(race)" ] || echo "make test: no C compiler here, so the race detector is off (Debian: apt-get install gcc libc6-dev)"
-	go test $(race) -timeout 10m -coverprofile=var/coverage.out $(TESTFLAGS) ./...
+	@command -v $$(go env CC) >/dev/null || .ci/compiler
+	@race=; \
+	if command -v $$(go env CC) >/dev/null; then race=-race; \
+	elif [ -x var/compiler/cc ]; then race=-race; export CGO_ENABLED=1 CC=$(CURDIR)/var/compiler/cc; fi; \
+	set -x; go test $$race -timeout 10m -coverprofile=var/coverage.out $(TESTFLAGS) ./...
 	@go tool cover -func=var/coverage.out | awk '/^total:/ { print "coverage of statements: " $$3 }'
 
 e2e: deps $(assets) ## the whole circle through real processes and a browser
