@@ -134,8 +134,7 @@ func (c *Core) Step(now time.Time, input any) Outputs {
 
 // wanted notes that a line item could serve. Price 0 needs no bank.
 func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) {
-	price, known := c.rules.Price(lineItem)
-	if !known {
+	if _, known := c.rules.Price(lineItem); !known {
 		return
 	}
 	p := c.positions[lineItem]
@@ -144,15 +143,10 @@ func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) {
 		c.positions[lineItem] = p
 		c.order = append(c.order, p)
 	}
-	p.price = price
 	if p.stopped || p.serving != nil || p.next != nil || p.asked.LineItem != 0 || now.Before(p.retryAt) {
 		return
 	}
-	if price == 0 {
-		c.mint(now, p, out)
-		return
-	}
-	c.want(p)
+	c.fresh(now, p, out)
 }
 
 // firstAsk is how many impressions a first lease is asked for; later ones

@@ -85,11 +85,19 @@ func (c *Core) succeed(now time.Time, p *position, out *Outputs) {
 	if p.stopped || p.next != nil || p.asked.LineItem != 0 || now.Before(p.retryAt) {
 		return
 	}
-	if p.price == 0 {
+	c.fresh(now, p, out)
+}
+
+// fresh gets a line item's next lease, at the price that the catalog has now.
+func (c *Core) fresh(now time.Time, p *position, out *Outputs) {
+	price, known := c.rules.Price(p.lineItem)
+	switch p.price = price; {
+	case !known:
+	case price == 0:
 		c.mint(now, p, out)
-		return
+	default:
+		c.want(p)
 	}
-	c.want(p)
 }
 
 // gather sends all wishes as one batch, at most once in AskEvery. A batch that
