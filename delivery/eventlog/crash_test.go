@@ -1,0 +1,132 @@
+package eventlog
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// crashPoint is a moment at which the power was cut.
+type crashPoint struct {
+	disk   *crashDisk
+	bucket *fakeBucket
+	known  *tally
+	op     string
+}
+
+// crashRun logs for a while on a disk that is cut off at random operations, and
+// returns what each cut left. Time is the bubble's.
+func crashRun(t *testing.T, seed uint64, early bool) []crashPoint {
+	var points []crashPoint
+	synctest.Test(t, func(t *testing.T) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		d, bucket, known := newCrashDisk(), newFakeBucket(), newTally()
+		var mu sync.Mutex
+		d.before = func(op string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if random.IntN(3) == 0 {
+				points = append(points, crashPoint{d.crash(random), bucket.clone(), known.clone(), op})
+			}
+			return nil
+		}
+		cfg := testConfig(processID(1), bucket)
+		cfg.ackEarly = early
+		l := openOn(t, d, cfg)
+		var group sync.WaitGroup
+		for worker := range uint64(6) {
+			pauses := rand.New(rand.NewPCG(seed, 100+worker))
+			group.Go(func() {
+				for i := range uint64(12) {
+					if err := known.append(l, worker*1000+i); err != nil {
+						t.Error(err)
+					}
+					_ = l.Append(viewable(i))
+					time.Sleep(time.Duration(pauses.IntN(8000)) * time.Microsecond)
+				}
+			})
+		}
+		group.Wait()
+		closeAll(t, l)
+	})
+	return points
+}
+
+// recovered starts anew, as the nth process, on what a crash left, and says what
+// is wrong with the outcome. again, if set, is called before every operation.
+func (p crashPoint) recovered(t *testing.T, n int, again func(op string) error) error {
+	t.Helper()
+	if again != nil {
+		p.disk.before = again
+	}
+	l := openOn(t, p.disk, testConfig(processID(n), p.bucket))
+	closeAll(t, l)
+	if n := l.Stats().Quarantined; n > 0 {
+		return fmt.Errorf("%d segments quarantined", n)
+	}
+	if left, _ := p.disk.List("log"); len(left) > 0 {
+		return fmt.Errorf("left behind: %v", left)
+	}
+	stream, err := streamOf(p.bucket.objects, processID(1))
+	if err != nil && !(errors.Is(err, errNoStream) && len(p.known.acked) == 0) {
+		return err
+	}
+	return p.known.check(stream)
+}
+
+// TestCrash cuts the power at a thousand moments (five thousand in a proof), and
+// in some of the recoveries a second time.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	points, second := 0, 0
+	for seed := uint64(1); points < fullSize(1000, 5000); seed++ {
+		for i, p := range crashRun(t, seed, false) {
+			points++
+			random := rand.New(rand.NewPCG(seed, uint64(i)))
+			var mu sync.Mutex
+			var deeper []crashPoint
+			again := func(op string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if random.IntN(40) == 0 {
+					deeper = append(deeper, crashPoint{p.disk.crash(random), p.bucket.clone(), p.known, op})
+				}
+				return nil
+			}
+			if err := p.recovered(t, 2, again); err != nil {
+				t.Fatalf("seed %d, point %d, before %s: %v", seed, i, p.op, err)
+			}
+			for _, q := range deeper {
+				second++
+				if err := q.recovered(t, 3, nil); err != nil {
+					t.Fatalf("seed %d, point %d, before %s; second crash before %s: %v", seed, i, p.op, q.op, err)
+				}
+			}
+		}
+	}
+	t.Logf("%d crash points, %d of a second crash", points, second)
+}
+
+// TestCrashTestHasTeeth: a log that acknowledges before the sync is caught
+// within 100 crash points, by losing what it acknowledged.
+func TestCrashTestHasTeeth(t *testing.T) {
+	t.Parallel()
+	tried := 0
+	for seed := uint64(1); tried < 100; seed++ {
+		for _, p := range crashRun(t, seed, true) {
+			tried++
+			if err := p.recovered(t, 2, nil); err != nil {
+				t.Logf("caught at point %d: %v", tried, err)
+				return
+			}
+			if tried == 100 {
+				break
+			}
+		}
+	}
+	t.Error("100 crash points, and the mutant lives")
+}
