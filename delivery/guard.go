@@ -26,7 +26,7 @@ type refusal struct {
 // closed, since nobody knows where the next request begins.
 func guard(h *fasthttp.RequestHeader) *refusal {
 	if protocol := h.Protocol(); string(protocol) != "HTTP/1.1" && string(protocol) != "HTTP/1.0" {
-		return &refusal{fasthttp.StatusHTTPVersionNotSupported, "http_version", "this server speaks HTTP/1.1"}
+		return &refusal{fasthttp.StatusBadRequest, "http_version", "this server speaks HTTP/1.1"}
 	}
 	if refused := framing(h.RawHeaders()); refused != nil {
 		return refused
@@ -34,8 +34,9 @@ func guard(h *fasthttp.RequestHeader) *refusal {
 	return target(h)
 }
 
-// framing looks at the header lines as they came: the library folds lines and
-// prefers Transfer-Encoding to Content-Length without a word.
+// framing looks at the header lines as they came: the library unfolds lines, takes
+// LF alone for their end, and prefers Transfer-Encoding to Content-Length, all
+// without a word.
 func framing(raw []byte) *refusal {
 	lines, length, transfer := 0, false, false
 	for len(raw) > 0 {
@@ -45,10 +46,16 @@ func framing(raw []byte) *refusal {
 		} else {
 			raw = nil
 		}
+		if len(line) == 0 || line[len(line)-1] != '\r' {
+			return &refusal{fasthttp.StatusBadRequest, "malformed_request", "end each header line with CR and LF"}
+		}
+		if len(line) == 1 {
+			break // the empty line
+		}
 		if lines++; lines > maxHeaders {
 			return &refusal{fasthttp.StatusRequestHeaderFieldsTooLarge, "too_many_headers", "send at most 64 header lines"}
 		}
-		if len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
+		if line[0] == ' ' || line[0] == '\t' {
 			return &refusal{fasthttp.StatusBadRequest, "malformed_request", "a header line is folded: write each header on one line"}
 		}
 		name, _, _ := bytes.Cut(line, []byte{':'})

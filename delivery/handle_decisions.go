@@ -11,14 +11,14 @@ import (
 
 // handleDecisions answers POST /v1/decisions: decisions for 1 to 20 placements.
 func (s *server) handleDecisions(ctx *fasthttp.RequestCtx) {
+	if len(ctx.Request.Header.Peek("Content-Encoding")) > 0 {
+		s.metrics.rejected("unsupported_encoding")
+		fail(ctx, fasthttp.StatusUnsupportedMediaType, "unsupported_encoding", "send the body as it is, without Content-Encoding")
+		return
+	}
 	serving := s.board.current.Load()
 	if serving == nil {
 		s.failNotReady(ctx)
-		return
-	}
-	if len(ctx.Request.Header.ContentEncoding()) > 0 {
-		s.metrics.rejected("unsupported_encoding")
-		fail(ctx, fasthttp.StatusUnsupportedMediaType, "unsupported_encoding", "send the body as it is, without Content-Encoding")
 		return
 	}
 	sc := s.acquire()
