@@ -31,9 +31,13 @@ func datadogNames(groups []string, attribute slog.Attr) slog.Attr {
 	return attribute
 }
 
-// ParseLevel reads a level from a flag or the environment: debug, info, warn or error.
+// ParseLevel reads a level from a flag or the environment: debug, info, warn or
+// error; an empty text, as of a variable that is not set, means info.
 func ParseLevel(text string) (slog.Level, error) {
-	var level slog.Level
+	level := slog.LevelInfo
+	if text == "" {
+		return level, nil
+	}
 	if err := level.UnmarshalText([]byte(text)); err != nil {
 		return 0, fmt.Errorf("log level %q: want debug, info, warn or error", text)
 	}
