@@ -114,7 +114,7 @@ func Metrics() []Metric {
 		count(SettleOverage, "", "Money that could not be charged and is the platform's cost, in micros"),
 		count(SettleQuarantined, "file", "Segments put aside as damaged"),
 		count(SettleConflicts, "event", "Second clearing prices, and prices above the bid"),
-		count(JobRuns, "", "Batch job runs, by outcome: done, failed, busy, timeout", "job", "outcome"),
+		count(JobRuns, "", "Batch job runs, by outcome: ok, failed, timeout, locked", "job", "outcome"),
 		distribution(JobDuration, "second", "Duration of batch job runs", "job"),
 		gauge(JobSuccessAge, "second", "Time since the job's last success", "job"),
 		count(AdminRequests, "request", "Console and REST requests answered", "route", "status"),

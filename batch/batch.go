@@ -1,0 +1,137 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"gocloud.dev/blob"
+
+	"github.com/hayate-ads/hayate/batch/publish"
+	"github.com/hayate-ads/hayate/batch/settle"
+	"github.com/hayate-ads/hayate/internal/bucket"
+	"github.com/hayate-ads/hayate/internal/postgres"
+	"github.com/hayate-ads/hayate/internal/telemetry"
+)
+
+// Migrate brings the database to this binary's schema.
+func Migrate(ctx context.Context, cfg Config, log *slog.Logger) error {
+	if cfg.DatabaseURL == "" {
+		return errors.New("DATABASE_URL is not set")
+	}
+	if err := postgres.Migrate(ctx, cfg.DatabaseURL); err != nil {
+		return err
+	}
+	log.Info("the database has this version's schema")
+	return nil
+}
+
+// RunJob runs the job of this name once; settle goes on for FollowFor. It returns
+// nil too when another process is at the same work.
+func RunJob(ctx context.Context, cfg Config, name string, log *slog.Logger) error {
+	h, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	var names []string
+	for _, job := range h.jobs() {
+		if job.Name == name {
+			return h.runner.Run(ctx, job)
+		}
+		names = append(names, job.Name)
+	}
+	return fmt.Errorf("no job %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// Schedule runs all jobs, each at its time, until ctx ends; then it waits for
+// those that are at work and returns nil. An error means that it could not start.
+func Schedule(ctx context.Context, cfg Config, log *slog.Logger) error {
+	h, err := open(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	return h.runner.schedule(ctx, h.jobs())
+}
+
+// house is what the jobs share.
+type house struct {
+	cfg    Config
+	log    *slog.Logger
+	bucket *blob.Bucket
+	runner *Runner
+}
+
+func open(ctx context.Context, cfg Config, log *slog.Logger) (*house, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	objects, err := bucket.Open(ctx, cfg.BucketURL)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := telemetry.NewClient("batch", cfg.Version)
+	if err != nil {
+		return nil, errors.Join(err, objects.Close())
+	}
+	db, err := postgres.Open(ctx, cfg.DatabaseURL)
+	if err != nil {
+		_ = metrics.Close() // nothing was sent yet
+		return nil, errors.Join(err, objects.Close())
+	}
+	runner := &Runner{DB: db, Log: log, Metrics: metrics}
+	return &house{cfg: cfg, log: log, bucket: objects, runner: runner}, nil
+}
+
+func (h *house) close() {
+	h.runner.DB.Close()
+	if err := errors.Join(h.bucket.Close(), h.runner.Metrics.Close()); err != nil {
+		h.log.Warn("not closed cleanly", "error", err)
+	}
+}
+
+// jobs is the list of all jobs, wired.
+func (h *house) jobs() []Job {
+	publisher := &publish.Publisher{
+		DB: h.runner.DB, Bucket: h.bucket, Currency: h.cfg.Currency,
+		Keep: h.cfg.SnapshotsKeep, KeepFor: h.cfg.SnapshotsFor,
+		RepeatAfter: h.cfg.PublishRepeat, AllowShrink: h.cfg.AllowShrink, Log: h.log,
+	}
+	return []Job{
+		{Name: "publish", Timeout: h.cfg.PublishTimeout, Schedule: "@every " + h.cfg.PublishEvery.String(), Run: publisher.Run},
+		{Name: "settle", Timeout: h.cfg.FollowFor, Follow: true, Run: h.settle},
+	}
+}
+
+// settle follows the events until its turn is over.
+func (h *house) settle(ctx context.Context) (message string, err error) {
+	var total settle.Stats
+	err = settle.Follow(ctx, settle.Config{
+		DB: h.runner.DB, Bucket: h.bucket, Bank: h.cfg.Bank.protocol(), Log: h.log,
+		Observe: func(s settle.Stats) {
+			total.Segments += s.Segments
+			total.Impressions += s.Impressions
+			total.Clicks += s.Clicks
+			total.Charged += s.Charged
+			h.measure(s)
+		},
+	})
+	return fmt.Sprintf("%d segments, %d impressions, %d clicks, %s charged", total.Segments, total.Impressions, total.Clicks, total.Charged), err
+}
+
+func (h *house) measure(s settle.Stats) {
+	metrics := h.runner.Metrics
+	metrics.Count(telemetry.SettleSegments, s.Segments)
+	metrics.Count(telemetry.SettleEvents, s.Impressions, "type:impression", "outcome:counted")
+	metrics.Count(telemetry.SettleEvents, s.Clicks, "type:click", "outcome:counted")
+	metrics.Count(telemetry.SettleEvents, s.Duplicates, "type:any", "outcome:duplicate")
+	metrics.Count(telemetry.SettleEvents, s.Invalid, "type:any", "outcome:invalid")
+	metrics.Count(telemetry.SettleEvents, s.Late, "type:impression", "outcome:late")
+	metrics.Count(telemetry.SettleCharged, int64(s.Charged))
+	metrics.Count(telemetry.SettleOverage, int64(s.Overage))
+	metrics.Count(telemetry.SettleQuarantined, s.Stalled)
+}

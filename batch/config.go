@@ -1,0 +1,114 @@
+package batch
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hayate-ads/hayate/internal/postgres"
+)
+
+// Config is how the jobs are set up. Each field is an environment variable; a
+// zero field means its default, which serves one machine.
+type Config struct {
+	DatabaseURL string `env:"DATABASE_URL" help:"Postgres with the store and the bank: postgres://user:password@host/database."`
+	BucketURL   string `env:"BUCKET_URL" help:"Bucket of snapshots and events: file:///var/lib/hayate/bucket, s3://name?region=..., azblob://name, gs://name."`
+	Currency    string `env:"CURRENCY" default:"USD" help:"Currency of all prices and budgets, ISO 4217."`
+
+	PublishEvery   time.Duration `env:"PUBLISH_EVERY" default:"15s" help:"How often 'schedule' publishes. Whole seconds."`
+	PublishTimeout time.Duration `env:"PUBLISH_TIMEOUT" default:"5m" help:"A publish that takes longer is given up."`
+	PublishRepeat  time.Duration `env:"PUBLISH_REPEAT" default:"5m" help:"A snapshot this old is published anew though nothing has changed."`
+	AllowShrink    bool          `env:"PUBLISH_ALLOW_SHRINK" help:"For one 'run publish': the loss of more than half of the line items is meant, delivery shall take it."`
+	SnapshotsKeep  int           `env:"SNAPSHOTS_KEEP" default:"10" help:"Newest snapshots that stay in the bucket whatever their age."`
+	SnapshotsFor   time.Duration `name:"snapshots-for" env:"SNAPSHOTS_FOR" default:"1h" help:"How long the other snapshots stay."`
+
+	FollowFor time.Duration `env:"FOLLOW_FOR" default:"9m45s" help:"How long a run of settle follows the events: for a CronJob every 10 minutes, 15 seconds less."`
+
+	Bank BankConfig `embed:"" prefix:"bank-" envprefix:"BANK_"`
+
+	// Version is told to the metrics; the build sets it.
+	Version string `kong:"-"`
+}
+
+// BankConfig holds the durations of the money protocol that settle acts on. All
+// processes of one database must agree on them.
+type BankConfig struct {
+	LongestHold time.Duration `env:"LONGEST_HOLD" default:"300s" help:"Longest hold of any format."`
+	LostAfter   time.Duration `env:"LOST_AFTER" default:"90s" help:"A process without heartbeat for so long is lost."`
+	Grace       time.Duration `env:"GRACE" default:"30s" help:"Beyond deadline and longest hold, before a lost process's leases return."`
+	Margin      time.Duration `env:"MARGIN" default:"5s" help:"Of the watermark beyond a closed lease's last expiry, before it returns."`
+}
+
+func (c BankConfig) protocol() postgres.BankConfig {
+	return postgres.BankConfig{LongestHold: c.LongestHold, LostAfter: c.LostAfter, Grace: c.Grace, Margin: c.Margin}
+}
+
+// withDefaults fills what an embedding process left out, as the tags above say.
+func (c Config) withDefaults() Config {
+	or(&c.Currency, "USD")
+	or(&c.PublishEvery, 15*time.Second)
+	or(&c.PublishTimeout, 5*time.Minute)
+	or(&c.PublishRepeat, 5*time.Minute)
+	or(&c.SnapshotsKeep, 10)
+	or(&c.SnapshotsFor, time.Hour)
+	or(&c.FollowFor, 9*time.Minute+45*time.Second)
+	or(&c.Bank.LongestHold, 300*time.Second)
+	or(&c.Bank.LostAfter, 90*time.Second)
+	or(&c.Bank.Grace, 30*time.Second)
+	or(&c.Bank.Margin, 5*time.Second)
+	return c
+}
+
+func or[T comparable](field *T, standard T) {
+	var zero T
+	if *field == zero {
+		*field = standard
+	}
+}
+
+// validate reports every mistake, one line each, named by environment variable.
+// It is not exported: kong would call it for commands too that need less, such as migrate.
+func (c Config) validate() error {
+	c = c.withDefaults()
+	var mistakes []error
+	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
+	for _, required := range []struct{ name, value string }{{"DATABASE_URL", c.DatabaseURL}, {"BUCKET_URL", c.BucketURL}} {
+		if required.value == "" {
+			mistake("%s is not set", required.name)
+		}
+	}
+	if !isCurrency(c.Currency) {
+		mistake("CURRENCY: %q is not three capital letters, such as USD", c.Currency)
+	}
+	if c.SnapshotsKeep < 1 || c.SnapshotsKeep > 1000 {
+		mistake("SNAPSHOTS_KEEP: %d is not between 1 and 1000", c.SnapshotsKeep)
+	}
+	for _, d := range []struct {
+		name            string
+		value, min, max time.Duration
+	}{
+		{"PUBLISH_EVERY", c.PublishEvery, time.Second, time.Hour},
+		{"PUBLISH_TIMEOUT", c.PublishTimeout, time.Second, time.Hour},
+		{"PUBLISH_REPEAT", c.PublishRepeat, time.Second, 24 * time.Hour},
+		{"SNAPSHOTS_FOR", c.SnapshotsFor, time.Minute, 365 * 24 * time.Hour},
+		{"FOLLOW_FOR", c.FollowFor, time.Second, 24 * time.Hour},
+		{"BANK_LONGEST_HOLD", c.Bank.LongestHold, time.Second, time.Hour},
+		{"BANK_LOST_AFTER", c.Bank.LostAfter, time.Second, time.Hour},
+		{"BANK_GRACE", c.Bank.Grace, 0, time.Hour},
+		{"BANK_MARGIN", c.Bank.Margin, 0, time.Hour},
+	} {
+		if d.value < d.min || d.value > d.max {
+			mistake("%s: %s is not between %s and %s", d.name, d.value, d.min, d.max)
+		}
+	}
+	return errors.Join(mistakes...)
+}
+
+func isCurrency(code string) bool {
+	for i := range len(code) {
+		if code[i] < 'A' || code[i] > 'Z' {
+			return false
+		}
+	}
+	return len(code) == 3
+}

@@ -1,0 +1,78 @@
+package batch
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+// parse reads the environment as cmd/batch does.
+func parse(t *testing.T, args ...string) Config {
+	t.Helper()
+	var cli struct {
+		Config  Config   `embed:""`
+		Migrate struct{} `cmd:""`
+	}
+	parser, err := kong.New(&cli)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return cli.Config
+}
+
+// The defaults that --help shows are those that an embedding process gets.
+func TestDefaultsAgree(t *testing.T) {
+	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
+	for _, field := range append(fields, reflect.VisibleFields(reflect.TypeFor[BankConfig]())...) {
+		for _, name := range []string{field.Tag.Get("env"), "BANK_" + field.Tag.Get("env")} {
+			if value, set := os.LookupEnv(name); set {
+				t.Setenv(name, value) // restores it after the test
+				if err := os.Unsetenv(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if d := cmp.Diff(parse(t, "migrate"), Config{}.withDefaults()); d != "" {
+		t.Errorf("tags (-) and withDefaults (+):\n%s", d)
+	}
+}
+
+func TestConfigFromEnvironment(t *testing.T) {
+	t.Setenv("FOLLOW_FOR", "3s")
+	t.Setenv("BANK_LOST_AFTER", "7s")
+	t.Setenv("PUBLISH_ALLOW_SHRINK", "true")
+	c := parse(t, "migrate")
+	if c.FollowFor != 3*time.Second || c.Bank.LostAfter != 7*time.Second || !c.AllowShrink {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	f := func(want string, change func(*Config)) {
+		t.Helper()
+		c := Config{DatabaseURL: "postgres://localhost", BucketURL: "file:///tmp"}
+		change(&c)
+		err := c.validate()
+		if (want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	f("", func(c *Config) {})
+	f("DATABASE_URL is not set", func(c *Config) { c.DatabaseURL = "" })
+	f("BUCKET_URL is not set", func(c *Config) { c.BucketURL = "" })
+	f(`CURRENCY: "usd"`, func(c *Config) { c.Currency = "usd" })
+	f("PUBLISH_EVERY: 10ms", func(c *Config) { c.PublishEvery = 10 * time.Millisecond })
+	f("SNAPSHOTS_KEEP: -1", func(c *Config) { c.SnapshotsKeep = -1 })
+	f("FOLLOW_FOR: -1s", func(c *Config) { c.FollowFor = -time.Second })
+	f("BANK_LOST_AFTER: 2h", func(c *Config) { c.Bank.LostAfter = 2 * time.Hour })
+}
