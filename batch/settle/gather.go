@@ -80,7 +80,7 @@ func (f *follower) gather(ctx context.Context, processes []postgres.Process) gat
 	var found gathered
 	var mu sync.Mutex
 	var budget atomic.Int64
-	budget.Store(batchBytes)
+	budget.Store(f.cfg.batchBytes)
 	group := new(errgroup.Group)
 	group.SetLimit(readers)
 	for _, p := range processes {

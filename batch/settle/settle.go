@@ -27,6 +27,8 @@ type Config struct {
 	Poll    time.Duration // between two looks at the bucket when there is nothing to do; 0: 250 ms
 	Log     *slog.Logger  // nil: silent
 	Observe func(Stats)   // called with what each batch or sweep did; may be nil
+
+	batchBytes int64 // of segments in one transaction, roughly; 0: the default
 }
 
 const (
@@ -125,6 +127,9 @@ type follower struct {
 func start(ctx context.Context, cfg Config) (*follower, error) {
 	if cfg.Poll <= 0 {
 		cfg.Poll = defaultPoll
+	}
+	if cfg.batchBytes <= 0 {
+		cfg.batchBytes = batchBytes
 	}
 	settler, err := cfg.DB.Settler(ctx)
 	if err != nil {

@@ -58,8 +58,15 @@ func (s *Settler) Lock(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the session and with it the lock.
-func (s *Settler) Close(ctx context.Context) error { return s.conn.Close(ctx) }
+// Close ends the session and with it the lock, which it gives back first: the
+// server takes a moment to end a session, and the next settler may be waiting.
+func (s *Settler) Close(ctx context.Context) error {
+	if s.conn.IsClosed() {
+		return nil
+	}
+	_, err := s.conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", settleLock)
+	return errors.Join(err, s.conn.Close(ctx))
+}
 
 // Closed tells whether the session is over, by an error or by [Settler.Close].
 func (s *Settler) Closed() bool { return s.conn.IsClosed() }
