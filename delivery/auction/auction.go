@@ -37,10 +37,10 @@ type Reason string
 const (
 	Filled           Reason = ""
 	UnknownPlacement Reason = "unknown_placement" // not in this catalog
-	NoCreative       Reason = "no_creative"       // nobody has a creative of its formats and sizes
 	NoMatch          Reason = "no_match"          // no eligible line item targets this request
 	BelowFloor       Reason = "below_floor"       // matches, but priced below the placement's floor
 	Excluded         Reason = "excluded"          // matches, but its advertiser is blocked here or its creative is shown already
+	NoCreative       Reason = "no_creative"       // nobody has a creative of its formats and sizes, or it is stopped
 	NoLease          Reason = "no_lease"          // would have won, but has no lease, or too little left on it
 )
 

@@ -114,7 +114,7 @@ func (e *explainer) explain(item int) Explanation {
 	case !e.matches[item]:
 		e.explainMismatch(&x, line)
 	default:
-		e.explainLoss(&x, item)
+		e.explainLoss(&x, item, standing.Leased)
 	}
 	return x
 }
@@ -191,13 +191,15 @@ func (e *explainer) explainShapes(x *Explanation, line *catalog.LineItem) {
 }
 
 // explainLoss is for line items that match: the auction's own filter speaks.
-func (e *explainer) explainLoss(x *Explanation, item int) {
+func (e *explainer) explainLoss(x *Explanation, item int, live bool) {
 	s := e.scratch
 	line := &s.catalog.LineItems[item]
 	found, reason := s.consider(item)
-	if reason == Filled {
+	if reason == Filled && live {
 		s.way = peeked
 		reason = s.take(&found)
+	} else if reason == Filled {
+		reason = NoLease
 	}
 	switch reason {
 	case BelowFloor:

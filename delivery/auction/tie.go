@@ -16,73 +16,72 @@ type tie struct {
 	chance uint64
 }
 
+// turns are the ranges of line items that a walk over a group goes through. With
+// two of them the second one ends where the first began, so that whoever is last
+// in rank competes with as many as whoever is first.
+type turns struct {
+	ranges [2][2]int
+	left   int // ranges after the current one, which is ranges[1-left]
+}
+
 // tryPeers lets the line items of the group [from, to) that match, from row on,
-// compete by the seed. Afterwards the walk stands behind the group.
+// compete by the seed, [maxTies] at a time. Afterwards the walk stands behind
+// the group.
 func (s *Scratch) tryPeers(row, from, to int) (winner, Reason) {
-	if to-from < wide {
-		return s.tryRange(row, to)
+	t := turns{ranges: [2][2]int{1: {from, to}}}
+	if to-from >= wide {
+		start := from + int(mix(s.seed, uint64(from))%uint64(to-from))
+		t = turns{[2][2]int{{start, to}, {from, start}}, 1}
+		s.seek(start)
+		row = s.scan.Next()
 	}
-	start := from + int(mix(s.seed, uint64(from))%uint64(to-from))
-	s.seek(start)
-	found, reason := s.tryRange(s.scan.Next(), to)
-	if reason == Filled {
-		return found, Filled
-	}
-	s.scan.Seek(row)
-	found, other := s.tryRange(s.scan.Next(), start)
-	if other != Filled {
-		s.seek(to)
-	}
-	return found, orFilled(other, furthest(reason, other))
-}
-
-func orFilled(reason, otherwise Reason) Reason {
-	if reason == Filled {
-		return Filled
-	}
-	return otherwise
-}
-
-// tryRange lets the matching line items from row on, but before the place to,
-// compete, [maxTies] at a time. The walk ends before to.
-func (s *Scratch) tryRange(row, to int) (winner, Reason) {
 	reason := NoMatch
 	for {
-		n := 0
-		for ; n < maxTies && row >= 0; row = s.scan.Next() {
-			item := s.catalog.Index.Item(row)
-			if item >= to {
-				break
-			}
-			found, failed := s.consider(item)
-			s.skipRows(item, row)
-			if failed != Filled {
-				reason = furthest(reason, failed)
-				continue
-			}
-			s.ties[n] = tie{found, mix(s.seed, uint64(s.catalog.LineItems[item].ID))}
-			n++
-		}
+		var n int
+		n, row, reason = s.gather(row, &t, reason)
 		for left := s.ties[:n]; len(left) > 0; left = left[:len(left)-1] {
 			best := highest(left)
-			if failed := s.take(&left[best].winner); failed == Filled {
+			if s.take(&left[best].winner) == Filled {
 				return left[best].winner, Filled
 			}
-			reason = furthest(reason, NoLease)
+			reason = NoLease
 			left[best] = left[len(left)-1]
 		}
 		if n < maxTies {
-			s.back(row)
+			s.seek(to)
 			return winner{}, reason
 		}
 	}
 }
 
-// back undoes the step that found row, which is beyond the group.
-func (s *Scratch) back(row int) {
-	if row >= 0 {
-		s.scan.Seek(row)
+// gather collects up to [maxTies] line items that may compete, from row on. It
+// returns how many, the next row, and the furthest that one of the others came.
+func (s *Scratch) gather(row int, t *turns, reason Reason) (n, next int, _ Reason) {
+	for n < maxTies {
+		item := -1
+		if row >= 0 {
+			item = s.catalog.Index.Item(row)
+		}
+		if item < 0 || item >= t.ranges[1-t.left][1] {
+			if t.left == 0 {
+				break
+			}
+			t.left--
+			s.seek(t.ranges[1][0])
+			row = s.scan.Next()
+			continue
+		}
+		found, failed := s.consider(item)
+		if failed == Filled {
+			s.ties[n] = tie{found, mix(s.seed, uint64(s.catalog.LineItems[item].ID))}
+			n++
+		} else {
+			reason = furthest(reason, failed)
+		}
+		s.skipRows(item, row)
+		row = s.scan.Next()
 	}
+	return n, row, reason
 }
 
 func highest(ties []tie) int {

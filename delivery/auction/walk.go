@@ -222,21 +222,21 @@ func reservable(l *lease.Lease, price money.Micros, now int64) bool {
 	return now >= l.From && now < l.Until && impressions > 0 && left >= price
 }
 
-// closeness orders the reasons as the list of them says.
+// closeness orders the reasons as the list of them does.
 func closeness(r Reason) int {
 	switch r {
-	case UnknownPlacement:
-		return 0
 	case NoMatch:
-		return 2
+		return 1
 	case BelowFloor:
-		return 3
+		return 2
 	case Excluded:
+		return 3
+	case NoCreative:
 		return 4
 	case NoLease:
 		return 5
 	}
-	return 1 // NoCreative
+	return 0
 }
 
 func furthest(a, b Reason) Reason {

@@ -33,7 +33,7 @@ func framed(c *catalog.Creative) template {
 // watch is a script that waits until half of the element e has been visible for
 // a second, the Media Rating Council's viewable impression, and then calls a URL.
 const watchStart = `if(window.IntersectionObserver){var t,o=new IntersectionObserver(function(n){` +
-	`clearTimeout(t);if(n[n.length-1].isIntersecting)t=setTimeout(function(){o.disconnect();new Image().src="`
+	`clearTimeout(t);if(n[n.length-1].intersectionRatio>=.5)t=setTimeout(function(){o.disconnect();new Image().src="`
 
 const watchEnd = `"},1000)},{threshold:.5});o.observe(e)}`
 

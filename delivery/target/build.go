@@ -286,9 +286,11 @@ func shapeLists(items []Item, b *builder) lists[uint16] {
 	rows := make(map[uint16][]uint32)
 	for i := range items {
 		for _, shape := range items[i].Shapes {
+			of := rows[shape]
 			for row := b.first[i]; row < b.first[i+1]; row++ {
-				rows[shape] = appendRow(rows[shape], row)
+				of = appendRow(of, row)
 			}
+			rows[shape] = of // known even if the item has no row
 		}
 	}
 	l := lists[uint16]{used: true, values: make(map[uint16]*value, len(rows))}
