@@ -16,8 +16,9 @@ import (
 )
 
 // Snapshot is what may serve at one moment. Only what is active and, for
-// creatives, approved is in it; every reference inside resolves; each slice is
-// in ascending order of ID without repeats.
+// creatives, approved is in it; every reference inside resolves, but those to
+// blocked advertisers, who may be out of it themselves; each slice is in
+// ascending order of ID without repeats. [Check] proves it.
 type Snapshot struct {
 	Generation  uint64
 	CreatedAt   time.Time // bank time, microseconds: stops older than this are already left out
