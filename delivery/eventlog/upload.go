@@ -64,27 +64,28 @@ func same(ctx context.Context, bucket *blob.Bucket, key string, body []byte) (bo
 	return bytes.Equal(there, body), err
 }
 
-// replaceTorn handles an object that differs. A folder as bucket renames before
-// anything is synced, so a power cut may leave an object of zeros or half of
-// one; nobody can have settled that, and it is replaced. All else is a conflict.
+// replaceTorn handles an object that differs. One that is no whole segment is
+// replaced: nobody can have settled it. A folder as bucket leaves such objects
+// after a power cut, since it renames before anything is synced. A whole one is
+// a conflict.
 func replaceTorn(ctx context.Context, bucket *blob.Bucket, s *stream, seq uint64, body []byte) error {
 	key := event.SegmentName(s.process, seq)
-	conflict := fmt.Errorf("%w: %s", errConflict, key)
-	if !isFolder(bucket) {
-		return conflict
-	}
 	there, err := bucket.ReadAll(ctx, key)
 	if err != nil {
 		return fmt.Errorf("verify %s: %w", key, err)
 	}
 	if _, err := s.read(there, seq); !errors.Is(err, event.ErrTorn) && !errors.Is(err, event.ErrCorrupt) {
-		return conflict
+		return fmt.Errorf("%w: %s", errConflict, key)
 	}
 	if err := upload(ctx, bucket, key, body, false); err != nil {
 		return fmt.Errorf("put %s again: %w", key, err)
 	}
-	if equal, err := same(ctx, bucket, key, body); err != nil || !equal {
-		return fmt.Errorf("verify %s: equal %t: %w", key, equal, err)
+	equal, err := same(ctx, bucket, key, body)
+	if err == nil && !equal {
+		err = errors.New("differs again")
+	}
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", key, err)
 	}
 	return nil
 }
