@@ -2,9 +2,11 @@ package postgres_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
@@ -102,5 +104,45 @@ func TestExposureOfANewLineItem(t *testing.T) {
 	}
 	if fmt.Sprint(accounts(t, h)) != "[100.00/100.00]" {
 		t.Errorf("accounts are %v; the first grant makes the days", accounts(t, h))
+	}
+}
+
+// Budgets are edited while processes lease: nobody waits for the other in a
+// circle, what a day's account wants is what was typed last, whoever made the
+// account, and no limit is passed at any moment (a CHECK would refuse).
+func TestBudgetsChangeWhileGranting(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	ctx := t.Context()
+	h.approve(t, h.creative)
+	var work sync.WaitGroup
+	for range 3 {
+		process := ulid.Make()
+		work.Go(func() {
+			for range 30 {
+				if _, err := h.Grant(ctx, process, []postgres.Want{wantOf(h.lineItem.ID, 20)}, bankConfig); err != nil {
+					t.Errorf("grant: %v", err)
+					return
+				}
+			}
+		})
+	}
+	work.Go(func() {
+		for i := range 40 {
+			h.lineItem.DailyBudget = micros(money.Unit * money.Micros(1+i%5))
+			updated, err := h.UpdateLineItem(ctx, postgres.System, h.lineItem)
+			if err != nil {
+				t.Errorf("edit: %v", err)
+				return
+			}
+			h.lineItem = updated
+		}
+	})
+	work.Wait()
+	got := must[postgres.Exposure](t)(h.Exposure(ctx, postgres.System, h.lineItem.ID))
+	if got.Today.Leased == 0 || *got.Today.Wanted != 5*money.Unit || *got.Today.Limit < got.Today.Settled+got.Today.Leased ||
+		got.Today.Leased != got.Lifetime.Leased {
+		t.Errorf("exposure: lifetime %s leased; today %s wanted, %s limit, %s leased",
+			got.Lifetime.Leased, got.Today.Wanted, got.Today.Limit, got.Today.Leased)
 	}
 }
