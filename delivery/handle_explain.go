@@ -9,7 +9,6 @@ import (
 
 	"github.com/hayate-ads/hayate/delivery/auction"
 	"github.com/hayate-ads/hayate/delivery/visitor"
-	"github.com/hayate-ads/hayate/internal/event"
 )
 
 // explainer answers POST /explain on the ops port: how every line item fares for
@@ -59,7 +58,7 @@ func (e *explainer) explain(on *serving, request *adRequest) []auction.Explanati
 	v := visitor.Visitor{IP: request.ip, Hints: visitor.Hints{UserAgent: request.userAgent}, Keywords: request.keywords}
 	explanations := auction.Explain(on.catalog, &auction.Request{
 		Query: s.visitors.Query(&v), Placements: request.placements, Seed: seed(), Now: s.now().UnixMicro(),
-		Process: s.process(), Hold: s.cfg.Hold, Flags: event.Test,
+		Process: s.process(), Hold: s.cfg.Hold,
 	})
 	if explanations == nil {
 		return []auction.Explanation{} // "[]" rather than "null"

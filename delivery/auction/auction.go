@@ -25,7 +25,7 @@ type Request struct {
 	Now        int64        // bank time in Unix microseconds
 	Process    ulid.ULID    // this process, for the reservations
 	Hold       time.Duration
-	Flags      event.Flags // with event.Test, prices are not reserved and nothing bills
+	Flags      event.Flags // with event.Test, leases are looked at and not touched, and nothing bills
 }
 
 // Reason is why a placement stays empty. It is a metric tag and a column of
@@ -98,7 +98,10 @@ func (s *Scratch) fill(d *Decision, found winner) {
 	item := &s.catalog.LineItems[found.item]
 	d.LineItem, d.Creative, d.Seed = item, found.creative, found.seed
 	s.used = append(s.used, found.creative.Index)
-	price, bills := s.price(item), event.BillsImpression
+	price, bills := item.Price, event.BillsImpression
+	if s.request.Flags&event.Test != 0 {
+		price = 0
+	}
 	if price == 0 {
 		bills = event.BillsNothing
 	}

@@ -162,7 +162,7 @@ func TestTestsCostNothing(t *testing.T) {
 	req.Flags = event.Test
 	var s auction.Scratch
 	got := auction.Run(w.compile(t), req, &s, nil)[0].Claim
-	if left, n := l.Left(); left != 10_000 || n != 9 {
+	if left, n := l.Left(); left != 10_000 || n != 10 {
 		t.Errorf("left %v and %d impressions", left, n)
 	}
 	if got.Bills != event.BillsNothing || got.Price != 0 || got.Flags != event.Test {

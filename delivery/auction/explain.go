@@ -209,7 +209,7 @@ func (e *explainer) explainLoss(x *Explanation, item int, live bool) {
 	case Excluded:
 		e.explainExcluded(x, line)
 	case NoLease:
-		x.because(Leaseless, "lease", s.price(line).String(), leaseState(found, s.request.Now))
+		x.because(Leaseless, "lease", line.Price.String(), leaseState(found, s.request.Now))
 	default:
 		x.because(Outbid, "rank", "", "")
 		if e.winner >= 0 {

@@ -194,26 +194,18 @@ func (s *Scratch) take(found *winner) Reason {
 	if found.lease == nil {
 		return NoLease
 	}
-	price := s.price(line)
 	ok := false
-	if s.way == peeked {
-		ok = reservable(found.lease, price, s.request.Now)
+	if s.way == peeked || s.request.Flags&event.Test != 0 {
+		// A test's tokens are never logged, so they need no index of their own:
+		// whoever asks for tests cannot use up what others wait for.
+		ok = reservable(found.lease, line.Price, s.request.Now)
 	} else {
-		found.index, ok = found.lease.Reserve(price, s.request.Now)
+		found.index, ok = found.lease.Reserve(line.Price, s.request.Now)
 	}
 	if !ok {
 		return NoLease
 	}
 	return Filled
-}
-
-// price is what a decision reserves: nothing for a test, which takes an index
-// all the same, so that its tokens de-duplicate like any others.
-func (s *Scratch) price(line *catalog.LineItem) money.Micros {
-	if s.request.Flags&event.Test != 0 {
-		return 0
-	}
-	return line.Price
 }
 
 // reservable is what Reserve would answer.

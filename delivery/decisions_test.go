@@ -1,0 +1,532 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/oklog/ulid/v2"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttputil"
+
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/postgres"
+)
+
+// decided is the JSON of one decision, as a publisher's program reads it.
+type decided struct {
+	Placement   string   `json:"placement"`
+	NoFill      string   `json:"no_fill"`
+	LineItem    string   `json:"line_item"`
+	Creative    string   `json:"creative"`
+	Advertiser  string   `json:"advertiser"`
+	Format      string   `json:"format"`
+	Width       int      `json:"width"`
+	Height      int      `json:"height"`
+	HTML        string   `json:"html"`
+	Click       string   `json:"click"`
+	Impressions []string `json:"impressions"`
+	Viewables   []string `json:"viewables"`
+}
+
+type decidedAll struct {
+	ID         string    `json:"id"`
+	Generation uint64    `json:"generation"`
+	Decisions  []decided `json:"decisions"`
+}
+
+// memory serves s over connections in memory and returns a client for it.
+func memory(t testing.TB, s *testServer) *http.Client {
+	t.Helper()
+	listener := fasthttputil.NewInmemoryListener()
+	web := s.http()
+	done := make(chan error, 1)
+	go func() { done <- web.Serve(listener) }()
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return listener.Dial() }}
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		if err := web.Shutdown(); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+const base = "http://ads.example"
+
+func decisions(t testing.TB, c *http.Client, body string, headers ...string) decidedAll {
+	t.Helper()
+	return parseDecisions(t, do(t, c, "POST", base+"/v1/decisions", body, headers...))
+}
+
+func parseDecisions(t testing.TB, got reply) (all decidedAll) {
+	t.Helper()
+	if got.Status != 200 || got.Header.Get("Content-Type") != "application/json" || got.Header.Get("Cache-Control") != "no-store" ||
+		got.Header.Get("Access-Control-Allow-Origin") != "*" || got.Header.Get("Server") != "" {
+		t.Fatalf("%+v", got)
+	}
+	if err := json.Unmarshal([]byte(got.Body), &all); err != nil {
+		t.Fatalf("%v in %s", err, got.Body)
+	}
+	return all
+}
+
+func TestDecisions(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	c := memory(t, s)
+	got := decisions(t, c, `{"placements":[{"id":"11"},{"id":"12"},{"id":"999"}],"keywords":{"Topic":["Go"]}}`)
+	if got.Generation != 7 || len(got.ID) != 16 || len(got.Decisions) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	want := []decided{
+		{Placement: "11", LineItem: "32", Creative: "42", Advertiser: "shop.example", Format: "banner", Width: 300, Height: 250},
+		{Placement: "12", NoFill: "no_creative"},
+		{Placement: "999", NoFill: "unknown_placement"},
+	}
+	ignore := cmpopts.IgnoreFields(decided{}, "HTML", "Click", "Impressions", "Viewables", "Advertiser")
+	if diff := cmp.Diff(want, got.Decisions, ignore); diff != "" {
+		t.Error(diff)
+	}
+
+	first := got.Decisions[0]
+	for _, address := range append(append([]string{first.Click}, first.Impressions...), first.Viewables...) {
+		if reply := do(t, c, "GET", strings.Replace(address, "https://ads.example", base, 1), ""); reply.Status > 302 {
+			t.Errorf("%s: status %d", address, reply.Status)
+		}
+	}
+	records := s.logged(event.Impression)
+	if len(records) != 1 || len(s.logged(event.Click)) != 1 || len(s.logged(event.Viewable)) != 1 {
+		t.Fatalf("logged %+v", s.records)
+	}
+	r := records[0].Landing.Reservation
+	if r.LineItem != keywordItem || r.Price != 9000 || r.Process != testProcess || r.Hold != time.Minute || !r.DecidedAt.Equal(testNow) || r.Generation != 7 {
+		t.Errorf("reservation %+v", r)
+	}
+	if micros, n := s.book.Slot(keywordItem).Load().Left(); micros != 1_000_000-9000 || n != 999 {
+		t.Errorf("left %d micros, %d impressions", micros, n)
+	}
+}
+
+// A test shows what would be shown; it takes nothing and counts nowhere.
+func TestDecisionsTest(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	c := memory(t, s)
+	for _, got := range []decidedAll{
+		decisions(t, c, `{"placements":[{"id":"11"}],"test":true}`),
+		parseDecisions(t, do(t, c, "GET", base+"/v1/ad?placement=11&format=json&test=1", "")),
+	} {
+		if len(got.Decisions) != 1 || got.Decisions[0].LineItem != "31" {
+			t.Fatalf("%+v", got)
+		}
+		if reply := do(t, c, "GET", strings.Replace(got.Decisions[0].Impressions[0], "https://ads.example", base, 1), ""); reply.Status != 200 {
+			t.Errorf("impression: status %d", reply.Status)
+		}
+	}
+	if micros, n := s.book.Slot(pricedItem).Load().Left(); micros != 1_000_000 || n != 1000 {
+		t.Errorf("left %d micros, %d impressions", micros, n)
+	}
+	if err := s.board.tally.flush(testNow, s.record); err != nil || len(s.records) != 0 || len(s.wanted) != 0 {
+		t.Errorf("%v, logged %+v, wanted %v", err, s.records, s.wanted)
+	}
+}
+
+func TestDecisionsErrors(t *testing.T) {
+	t.Parallel()
+	c := memory(t, newTestServer(t))
+	f := func(method, path, body string, status int, code string) {
+		t.Helper()
+		got := do(t, c, method, base+path, body)
+		if got.Status != status || !strings.HasPrefix(got.Body, `{"error":{"code":"`+code+`","message":"`) {
+			t.Errorf("%s %s: %d %s, want %d %s", method, path, got.Status, got.Body, status, code)
+		}
+	}
+	f("POST", "/v1/decisions", "", 400, "invalid_json")
+	f("POST", "/v1/decisions", "{}", 400, "invalid_request")
+	f("GET", "/v1/decisions", "", 405, "method_not_allowed")
+	f("POST", "/v1/ad?placement=11", "", 405, "method_not_allowed")
+	f("GET", "/v1/ad", "", 400, "invalid_request")
+	f("GET", "/", "", 404, "not_found")
+	f("GET", "/v1/decisions/", "", 404, "not_found")
+	f("GET", "/sellers.json", "", 404, "not_found")
+	f("DELETE", "/anything", "", 404, "not_found")
+
+	c = memory(t, newEmptyServer(t))
+	f("POST", "/v1/decisions", `{"placements":[{"id":"11"}]}`, 503, "not_ready")
+	f("GET", "/v1/ad?placement=11", "", 503, "not_ready")
+}
+
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	c := memory(t, newEmptyServer(t))
+	for _, path := range []string{"/v1/decisions", "/v1/ad"} {
+		got := do(t, c, "OPTIONS", base+path, "", "Origin: https://news.example", "Access-Control-Request-Method: POST")
+		if got.Status != 204 || got.Header.Get("Access-Control-Allow-Origin") != "*" || got.Header.Get("Access-Control-Allow-Headers") != "Content-Type" ||
+			!strings.Contains(got.Header.Get("Access-Control-Allow-Methods"), "OPTIONS") {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+}
+
+func TestAd(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	c := memory(t, s)
+	ask := func(query string) reply {
+		t.Helper()
+		got := do(t, c, "GET", base+"/v1/ad?placement="+query, "")
+		if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s: %v", query, got.Header)
+		}
+		return got
+	}
+	got := ask("11")
+	if got.Status != 200 || got.Header.Get("Content-Type") != "text/html; charset=utf-8" || got.Header.Get("Content-Security-Policy") == "" ||
+		!strings.Contains(got.Body, "/t/c/") || !strings.Contains(got.Body, "/t/i/") {
+		t.Errorf("html: %+v", got)
+	}
+	got = ask("11&format=js")
+	if got.Status != 200 || got.Header.Get("Content-Type") != "text/javascript; charset=utf-8" || got.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("js: %+v", got)
+	}
+	all := parseDecisions(t, ask("11&format=json&kw.topic=go&kw.Topic=rust&cb=123"))
+	if len(all.Decisions) != 1 || all.Decisions[0].LineItem != "32" {
+		t.Errorf("json: %+v", all)
+	}
+	for _, query := range []string{"11&format=vast", "11&format=native", "12", "12&format=js", "999"} {
+		if got := ask(query); got.Status != 204 || got.Body != "" {
+			t.Errorf("%s: %+v", query, got)
+		}
+	}
+	all = parseDecisions(t, ask("12&format=json"))
+	if len(all.Decisions) != 1 || all.Decisions[0].NoFill != "no_creative" {
+		t.Errorf("json without an ad: %+v", all)
+	}
+
+	before, _ := s.book.Slot(pricedItem).Load().Left()
+	head := do(t, c, "HEAD", base+"/v1/ad?placement=11", "")
+	after, _ := s.book.Slot(pricedItem).Load().Left()
+	if head.Status != 200 || head.Body != "" || before != after {
+		t.Errorf("HEAD: %+v, %d micros taken", head, before-after)
+	}
+}
+
+func TestHostileAdRequest(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	c := memory(t, s)
+	f := func(name, query string, status int, headers ...string) {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			got := do(t, c, "GET", base+"/v1/ad?"+query, "", headers...)
+			if took := time.Since(start); took > 500*time.Millisecond {
+				t.Errorf("answered after %s", took)
+			}
+			if got.Status != status {
+				t.Errorf("status %d, %.200s; want %d", got.Status, got.Body, status)
+			}
+			if strings.Contains(got.Body, "<script>alert") || len(got.Body) > 4096 {
+				t.Errorf("body %.500q", got.Body)
+			}
+		})
+	}
+	f("23_long_placement", "placement="+strings.Repeat("1", 7<<10), 400)
+	f("23_longer_than_a_head", "placement="+strings.Repeat("1", 10<<10), 431)
+	f("24_nul", "placement=11%00", 400)
+	f("24_dots", "placement=../11", 400)
+	f("24_encoded_dots", "placement=%2e%2e/11", 400)
+	f("24_overlong", "placement=%c0%ae11", 400)
+	f("24_overlong_keyword", "placement=11&kw.a=%c0%af", 400)
+	f("25_placement_1000_times", "placement=11"+strings.Repeat("&placement=11", 500), 400)
+	f("25_keyword_1000_times", "placement=11"+strings.Repeat("&kw.a=b", 1000), 400)
+	f("25_format_twice", "placement=11&format=js&format=html", 400)
+	f("26_size", "placement=11&size=0&w=-1&h=1e9&width=NaN", 200) // sizes are the placement's, not the request's
+	f("27_unknown_placement", "placement=424242", 204)
+	f("27_placement_of_another_kind", "placement=31", 204) // a line item's id
+	f("28_script_in_keyword", "placement=11&kw.topic=<script>alert(1)</script>", 200)
+	f("28_script_in_headers", "placement=11", 200, "User-Agent: <script>alert(1)</script>", "Referer: https://x.example/<script>alert(1)</script>")
+	f("28_script_in_placement", "placement=<script>alert(1)</script>", 400)
+	f("29_callback", "placement=11&format=js&callback=alert(1)//", 200)
+	f("29_callback_as_format", "placement=11&format=jsonp", 400)
+	f("30_large_cookie", "placement=11", 431, "Cookie: a="+strings.Repeat("b", 8<<10))
+	f("30_many_cookies", "placement=11", 200, "Cookie: "+strings.Repeat("a=b; ", 200))
+	f("30_forged_user", "placement=11&user=admin", 200, "Cookie: uid=1; session=2")
+	f("31_timestamps", "placement=11&ts=0&now=4102444800", 200, "Date: Thu, 01 Jan 1970 00:00:00 GMT", "If-Modified-Since: Fri, 01 Jan 2099 00:00:00 GMT")
+}
+
+// X-Forwarded-For counts from trusted proxies only, whatever is in it.
+func TestHostileHTTP22ForwardedFor(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	address := s.listen(t)
+	for _, value := range []string{
+		"1.2.3.4", strings.Repeat("10.0.0.1, ", 500) + "1.1.1.1", "[::1", "2001:db8::zz", "999.1.1.1", ",,,,", "'; drop table", "fe80::1%25eth0",
+	} {
+		got := do(t, client(t), "GET", "http://"+address+"/v1/ad?placement=11", "", "X-Forwarded-For: "+value)
+		if got.Status != 200 {
+			t.Errorf("%.40q: status %d", value, got.Status)
+		}
+	}
+}
+
+// What has no lease is asked for; tests and crawlers ask for nothing.
+func TestWants(t *testing.T) {
+	t.Parallel()
+	s := newEmptyServer(t)
+	s.serve(t, testSnapshot(1))
+	c := memory(t, s)
+	const body = `{"placements":[{"id":"11"}]}`
+	decisions(t, c, body, "User-Agent: Googlebot/2.1")
+	decisions(t, c, `{"placements":[{"id":"11"}],"test":true}`)
+	if len(s.wanted) != 0 {
+		t.Fatalf("wanted %v", s.wanted)
+	}
+	got := decisions(t, c, body)
+	if got.Decisions[0].NoFill != "no_lease" && got.Decisions[0].NoFill != "no_match" {
+		t.Errorf("%+v", got.Decisions[0])
+	}
+	if diff := cmp.Diff([]ad.ID{pricedItem}, s.wanted); diff != "" {
+		t.Error(diff)
+	}
+	s.lease(pricedItem, 1_000_000, 1000)
+	if got := decisions(t, c, body); got.Decisions[0].LineItem != "31" {
+		t.Errorf("with a lease: %+v", got.Decisions[0])
+	}
+}
+
+// A swap takes over leases and stops; later word of the bank reaches it.
+func TestSwap(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	c := memory(t, s)
+	winner := func(want string) {
+		t.Helper()
+		s.sleep(time.Second)
+		got := decisions(t, c, `{"placements":[{"id":"11"}]}`)
+		if got.Decisions[0].LineItem != want {
+			t.Errorf("generation %d: %+v, want line item %q", got.Generation, got.Decisions[0], want)
+		}
+	}
+	winner("31")
+	s.board.setStopped(postgres.Stop{Kind: "line_item", ID: pricedItem, Stopped: true})
+	winner("33")
+	s.serve(t, testSnapshot(8))
+	winner("33")
+	s.board.setStopped(postgres.Stop{Kind: "line_item", ID: pricedItem, Stopped: false})
+	winner("31")
+	s.book.Slot(pricedItem).Store(nil)
+	s.board.setLive(pricedItem, false)
+	winner("33")
+	s.lease(pricedItem, 1_000_000, 1000)
+	s.serve(t, testSnapshot(9))
+	winner("31")
+	if price, ok := s.board.price(pricedItem); !ok || price != 5000 {
+		t.Errorf("price %d, %v", price, ok)
+	}
+	if _, ok := s.board.price(999); ok {
+		t.Error("an unknown line item has a price")
+	}
+
+	bad := testSnapshot(10)
+	bad.Placements[0].Property = 77
+	if err := s.board.load(bad, testNow); err == nil {
+		t.Error("a dangling reference was loaded")
+	}
+	winner("31")
+}
+
+// Decisions are counted by hour, placement and outcome, in the hour they were made in.
+func TestTally(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	c := memory(t, s)
+	const body = `{"placements":[{"id":"11"},{"id":"12"},{"id":"999"}]}`
+	decisions(t, c, body)
+	decisions(t, c, body)
+	s.sleep(time.Hour)
+	s.serve(t, testSnapshot(8)) // counts survive a swap
+	s.lease(pricedItem, 1_000_000, 1000).Until = testNow.Add(2 * time.Hour).UnixMicro()
+	decisions(t, c, body)
+	flush := func(want ...event.Count) {
+		t.Helper()
+		s.records = nil
+		if err := s.board.tally.flush(s.at, s.record); err != nil {
+			t.Error(err)
+		}
+		var got []event.Count
+		for _, r := range s.records {
+			got = append(got, r.Requests)
+		}
+		order := cmpopts.SortSlices(func(a, b event.Count) bool {
+			return a.Hour.Before(b.Hour) || a.Hour.Equal(b.Hour) && a.Placement < b.Placement
+		})
+		if diff := cmp.Diff(want, got, order, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	s.breakLog()
+	if err := s.board.tally.flush(s.at, s.record); err == nil {
+		t.Error("a log that refuses was not noticed")
+	}
+	s.logErr = nil
+	flush(
+		event.Count{Hour: noon, Placement: 11, N: 2},
+		event.Count{Hour: noon, Placement: 12, NoFill: "no_creative", N: 2},
+		event.Count{Hour: noon.Add(time.Hour), Placement: 11, N: 1},
+		event.Count{Hour: noon.Add(time.Hour), Placement: 12, NoFill: "no_creative", N: 1},
+	)
+	flush()
+}
+
+func TestAsset(t *testing.T) {
+	t.Parallel()
+	s := newEmptyServer(t)
+	c := memory(t, s)
+	for range 2 { // from the bucket, then from memory
+		got := do(t, c, "GET", base+"/assets/"+pngName()+".png", "")
+		if got.Status != 200 || got.Body != pngBody || got.Header.Get("Content-Type") != "image/png" ||
+			got.Header.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(got.Header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%+v", got)
+		}
+	}
+	for _, name := range []string{
+		strings.Repeat("0", 64) + ".png", pngName() + ".gif", pngName() + ".svg", pngName(), pngName() + ".png.exe", strings.ToUpper(pngName()) + ".png",
+		"../snapshots/latest.json", "..%2fsnapshots%2flatest.json", "x.png", "",
+	} {
+		if got := do(t, c, "GET", base+"/assets/"+name, ""); got.Status != 404 {
+			t.Errorf("%s: status %d", name, got.Status)
+		}
+	}
+
+	ctx := context.Background()
+	damaged, large := strings.Repeat("1", 64)+".jpg", strings.Repeat("2", 64)+".gif"
+	for name, body := range map[string][]byte{damaged: []byte("other bytes"), large: make([]byte, maxAsset+1)} {
+		if err := s.assets.bucket.WriteAll(ctx, "assets/"+name, body, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := do(t, c, "GET", base+"/assets/"+name, ""); got.Status != 503 {
+			t.Errorf("%s: status %d", name, got.Status)
+		}
+	}
+}
+
+// The least recently used go first, and the bound holds.
+func TestAssetsBound(t *testing.T) {
+	t.Parallel()
+	a := newAssets(nil)
+	name := func(i int) string { return strings.Repeat(string(rune('a'+i%6)), 1+i) }
+	for i := range 40 {
+		a.keep(&asset{name(i), make([]byte, maxAsset)})
+		if a.cached(name(0)) == nil {
+			t.Fatalf("the most recently used is gone after %d", i)
+		}
+	}
+	if a.bytes > maxAssets || len(a.held) != maxAssets/maxAsset || a.order.Len() != len(a.held) {
+		t.Errorf("%d bytes in %d of %d", a.bytes, len(a.held), a.order.Len())
+	}
+	if a.cached(name(1)) != nil || a.cached(name(39)) == nil {
+		t.Error("the wrong ones were kept")
+	}
+}
+
+func TestTag(t *testing.T) {
+	t.Parallel()
+	c := memory(t, newEmptyServer(t))
+	got := do(t, c, "GET", base+"/tag.js", "")
+	if got.Status != 200 || got.Body != string(tagSource) || got.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
+		t.Errorf("%d %v", got.Status, got.Header)
+	}
+	if again := do(t, c, "GET", base+"/tag.js", "", "If-None-Match: "+got.Header.Get("ETag")); again.Status != 304 || again.Body != "" {
+		t.Errorf("again: %+v", again)
+	}
+	if head := do(t, c, "HEAD", base+"/tag.js", ""); head.Status != 200 || head.Header.Get("Content-Length") == "0" {
+		t.Errorf("HEAD: %+v", head)
+	}
+}
+
+// While draining, everything is answered and every connection told to end.
+func TestDraining(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	w := dial(t, s.listen(t))
+	w.send(t, goodGet)
+	if status, _ := w.answer(t); status != 200 {
+		t.Fatal(status)
+	}
+	s.draining.Store(true)
+	w.send(t, "GET /v1/ad?placement=11 HTTP/1.1\r\nHost: a\r\n\r\n")
+	resp, err := http.ReadResponse(w.in, nil)
+	if err != nil || resp.StatusCode != 200 || !resp.Close {
+		t.Errorf("%+v, %v", resp, err)
+	}
+	resp.Body.Close()
+}
+
+// A handler that panics costs its own request and no other.
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	process := s.process
+	broken := true
+	s.server.process = func() ulid.ULID {
+		if broken {
+			panic("a bug")
+		}
+		return process()
+	}
+	c := memory(t, s)
+	got := do(t, c, "GET", base+"/v1/ad?placement=11", "")
+	if got.Status != 500 || strings.Contains(got.Body, "bug") {
+		t.Errorf("%+v", got)
+	}
+	broken = false
+	if got := do(t, c, "GET", base+"/v1/ad?placement=11", ""); got.Status != 200 {
+		t.Errorf("the next one: %+v", got)
+	}
+}
+
+// A decision allocates nothing, from the parsed head to the written body.
+func TestDecisionAllocatesNothing(t *testing.T) {
+	s := newTestServer(t)
+	s.server.now = func() time.Time { return testNow }
+	s.server.want = func(ad.ID) {}
+	s.lease(pricedItem, 1_000_000_000, 65_536)
+	f := func(name, method, uri, body string) {
+		t.Helper()
+		var ctx fasthttp.RequestCtx
+		var req fasthttp.Request
+		req.Header.SetMethod(method)
+		req.SetRequestURI(uri)
+		req.Header.SetHost("ads.example")
+		req.Header.SetProtocol("HTTP/1.1")
+		req.Header.SetUserAgent("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+		req.SetBodyString(body)
+		ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, nil)
+		allocs := testing.AllocsPerRun(2000, func() {
+			ctx.Response.Reset()
+			s.handle(&ctx)
+			if ctx.Response.StatusCode() != 200 {
+				t.Fatalf("%s: status %d, %s", name, ctx.Response.StatusCode(), ctx.Response.Body())
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("%s: %v allocations, want 0", name, allocs)
+		}
+	}
+	f("decisions", "POST", "/v1/decisions", `{"placements":[{"id":"11"},{"id":"12"}],"keywords":{"topic":["rust"]},"page":{"url":"https://news.example/"}}`)
+	f("json", "GET", "/v1/ad?placement=11&format=json&kw.topic=ru%73t", "")
+	f("html", "GET", "/v1/ad?placement=11", "")
+	f("js", "GET", "/v1/ad?placement=11&format=js", "")
+}
