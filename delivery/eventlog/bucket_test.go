@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -108,10 +109,14 @@ func TestCloseSaysWhatIsLeft(t *testing.T) {
 	}
 }
 
-// folderBucket is a file:// bucket with the options that the services use.
+// openFolder opens a file:// bucket with the options that the services use.
+func openFolder(dir string) (*blob.Bucket, error) {
+	return fileblob.OpenBucket(dir, &fileblob.Options{CreateDir: true, NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
+}
+
 func folderBucket(t testing.TB, dir string) *blob.Bucket {
 	t.Helper()
-	b, err := fileblob.OpenBucket(dir, &fileblob.Options{CreateDir: true, NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
+	b, err := openFolder(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,9 +124,8 @@ func folderBucket(t testing.TB, dir string) *blob.Bucket {
 	return b
 }
 
-// objectsOf reads a folder bucket's objects.
-func objectsOf(t testing.TB, dir string) map[string][]byte {
-	t.Helper()
+// readFolder reads a folder bucket's objects.
+func readFolder(dir string) (map[string][]byte, error) {
 	objects := map[string][]byte{}
 	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() || strings.HasSuffix(path, ".tmp") {
@@ -134,10 +138,37 @@ func objectsOf(t testing.TB, dir string) map[string][]byte {
 		objects[key], err = os.ReadFile(path)
 		return err
 	})
+	return objects, err
+}
+
+func objectsOf(t testing.TB, dir string) map[string][]byte {
+	t.Helper()
+	objects, err := readFolder(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return objects
+}
+
+// shippedAll closes a log of process 1 and holds its stream against what is known.
+func shippedAll(l *Log, bucketDir string, known *tally) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := l.Close(ctx); err != nil {
+		return err
+	}
+	objects, err := readFolder(bucketDir)
+	if err != nil {
+		return err
+	}
+	stream, err := streamOf(objects, processID(1))
+	if err != nil {
+		return err
+	}
+	if n := l.Stats().Quarantined; n > 0 {
+		return fmt.Errorf("%d segments quarantined", n)
+	}
+	return known.check(stream)
 }
 
 // TestFolderBucket is the whole way on a real disk, with the folder out of
@@ -169,12 +200,7 @@ func TestFolderBucket(t *testing.T) {
 	if err := os.Remove(events); err != nil {
 		t.Fatal(err)
 	}
-	closeAll(t, l)
-	stream, err := streamOf(objectsOf(t, objects), processID(1))
-	if err == nil {
-		err = known.check(stream)
-	}
-	if err != nil {
+	if err := shippedAll(l, objects, known); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := os.ReadDir(filepath.Join(dir, "log")); len(left) != 1 || left[0].Name() != "lock" {
@@ -202,13 +228,8 @@ func TestFolderBucketTorn(t *testing.T) {
 		if err := known.append(l, 1); err != nil {
 			t.Error(err)
 		}
-		closeAll(t, l)
-		stream, err := streamOf(objectsOf(t, objects), processID(1))
-		if err == nil {
-			err = known.check(stream)
-		}
-		if err != nil || l.Stats().Quarantined > 0 {
-			t.Errorf("%s: %d quarantined, %v", name, l.Stats().Quarantined, err)
+		if err := shippedAll(l, objects, known); err != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	w := event.NewWriter(processID(1), 1)

@@ -16,6 +16,7 @@ type committer struct {
 	file   file // of the segment that is written; nil: none
 	writer event.Writer
 	buffer []byte
+	spare  []byte // a written group's payloads, for the next group
 	timer  *time.Timer
 }
 
@@ -34,6 +35,7 @@ func (c *committer) run() {
 		case Commit:
 			n, err := c.commit(out, g)
 			c.answer(g, n, err)
+			c.spare = g.payloads // its callers look at the outcome only
 		case Rotate:
 			c.log.shipper.add(c.stream, segment{seq: out.Seq, file: c.file, writer: c.writer, keep: c.stream.written})
 			c.file = nil
@@ -58,6 +60,7 @@ func (c *committer) next() (Output, *group) {
 	}
 	g := l.gather
 	l.gather = newGroup()
+	l.gather.payloads, c.spare = c.spare[:0], nil
 	return out, g
 }
 
