@@ -326,7 +326,7 @@ func TestSwap(t *testing.T) {
 	s.board.setStopped(postgres.Stop{Kind: "line_item", ID: pricedItem, Stopped: false})
 	winner("31")
 	s.book.Slot(pricedItem).Store(nil)
-	s.board.setLive(pricedItem, false)
+	s.board.changed(pricedItem)
 	winner("33")
 	s.lease(pricedItem, 1_000_000, 1000)
 	s.serve(t, testSnapshot(9))

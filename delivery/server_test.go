@@ -167,7 +167,7 @@ func (s *testServer) lease(id ad.ID, micros, impressions int64) *lease.Lease {
 	l := lease.New(ulid.Make(), id, microsOf(micros), impressions)
 	l.From, l.Until = testNow.Add(-time.Hour).UnixMicro(), testNow.Add(time.Hour).UnixMicro()
 	s.book.Slot(id).Store(l)
-	s.board.setLive(id, true)
+	s.board.changed(id)
 	return l
 }
 

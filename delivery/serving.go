@@ -64,21 +64,25 @@ func (b *board) load(s *snapshot.Snapshot, now time.Time) error {
 		compiled.SetStopped(thing.kind, thing.id, true)
 	}
 	for i := range compiled.LineItems {
-		item := &compiled.LineItems[i]
-		if item.Slot.Load() != nil {
-			compiled.SetLive(item.ID, true)
-		}
+		show(compiled, compiled.LineItems[i].ID, compiled.LineItems[i].Slot)
 	}
 	b.current.Store(next)
 	return nil
 }
 
-// setLive is told by the bank when a line item gains or loses its lease.
-func (b *board) setLive(lineItem ad.ID, live bool) {
+// show sets a line item's bits to what its slot says.
+func show(c *catalog.Catalog, lineItem ad.ID, slot *lease.Slot) {
+	c.SetLive(lineItem, slot.Load() != nil)
+	c.SetRefused(lineItem, slot.Refused())
+}
+
+// changed is told by the bank when a line item's slot has changed: it gained or
+// lost its lease, or was refused one.
+func (b *board) changed(lineItem ad.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now := b.current.Load(); now != nil {
-		now.catalog.SetLive(lineItem, live)
+		show(now.catalog, lineItem, b.book.Slot(lineItem))
 	}
 }
 

@@ -34,7 +34,7 @@ type Config struct {
 	StopsSince     time.Time     // the first heartbeat asks for stops since then; the snapshot's CreatedAt
 
 	Price    func(ad.ID) (money.Micros, bool) // per impression, by the current catalog
-	OnChange func(lineItem ad.ID, live bool)
+	OnChange func(lineItem ad.ID)             // its slot changed: a lease came or went, or was refused
 	OnStop   func(postgres.Stop)
 }
 
@@ -175,8 +175,8 @@ func (b *Bank) perform(ctx context.Context, out Outputs) {
 			b.deliver(ctx, Opened{Lease: record.ID, Failed: err != nil})
 		})
 	}
-	for _, change := range out.Changed {
-		b.cfg.OnChange(change.LineItem, change.Live)
+	for _, lineItem := range out.Changed {
+		b.cfg.OnChange(lineItem)
 	}
 	if len(out.Ask) > 0 {
 		b.calls.Go(func() { b.ask(ctx, out.Ask) })

@@ -46,7 +46,7 @@ func open(t *testing.T, budget money.Micros) *office {
 		Bank: postgres.BankConfig{LeaseTTL: time.Minute, MaxAge: 30 * time.Second, LongestHold: time.Minute, LostAfter: time.Minute, Grace: time.Minute, Margin: time.Second},
 		Hold: time.Minute, Silence: 3 * time.Minute, HeartbeatEvery: 100 * time.Millisecond, Timeout: 2 * time.Second, StopsSince: time.Now(),
 		Price:    func(id ad.ID) (money.Micros, bool) { return 2000, id == o.lineItem },
-		OnChange: func(_ ad.ID, live bool) { o.live.Store(live) },
+		OnChange: func(id ad.ID) { o.live.Store(o.book.Slot(id).Load() != nil) },
 		OnStop:   func(stop postgres.Stop) { o.stopped.Store(stop.Stopped) },
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -74,14 +74,8 @@ type held struct {
 type Outputs struct {
 	Close   []event.Lease
 	Open    []event.Lease
-	Changed []Change
+	Changed []ad.ID // line items whose slot changed: a lease came or went, or was refused
 	Ask     []postgres.Want
-}
-
-// Change tells that a line item went live or silent.
-type Change struct {
-	LineItem ad.ID
-	Live     bool
 }
 
 // Inputs of [Core.Step].
@@ -203,11 +197,19 @@ func (c *Core) granted(now time.Time, in Granted, out *Outputs) {
 		}
 		p.asked = postgres.Want{}
 		if g.Refused != "" {
-			p.retryAt = now.Add(patience(g.Refused))
+			c.refuse(now, p, g.Refused, out)
 			continue
 		}
 		c.open(p, g, out)
 	}
+}
+
+// refuse leaves a line item alone for a while. Its slot says so, so that the
+// eligible scan looks for others meanwhile.
+func (c *Core) refuse(now time.Time, p *position, why postgres.Refusal, out *Outputs) {
+	p.retryAt = now.Add(patience(why))
+	p.slot.SetRefused(true)
+	out.Changed = append(out.Changed, p.lineItem)
 }
 
 // patience is how long a refused line item is not asked for again.
@@ -243,7 +245,7 @@ func (c *Core) opened(now time.Time, in Opened, out *Outputs) {
 	}
 	p.slot.Store(p.serving.lease)
 	if old == nil {
-		out.Changed = append(out.Changed, Change{p.lineItem, true})
+		out.Changed = append(out.Changed, p.lineItem)
 	} else {
 		c.close(now, old, out)
 	}
@@ -290,7 +292,7 @@ func (c *Core) forget(out *Outputs) {
 		if p.serving != nil {
 			p.serving.lease.Close()
 			p.slot.Store(nil)
-			out.Changed = append(out.Changed, Change{p.lineItem, false})
+			out.Changed = append(out.Changed, p.lineItem)
 		}
 		p.serving, p.next, p.asked = nil, nil, postgres.Want{}
 	}

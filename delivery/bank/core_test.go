@@ -18,22 +18,23 @@ import (
 // world is the core's surroundings in a test: a bank that grants what it likes,
 // a log that keeps what it is told, and requests that reserve.
 type world struct {
-	core   *Core
-	book   lease.Book
-	now    time.Time
-	ids    uint64
-	price  map[ad.ID]money.Micros
-	asks   [][]postgres.Want             // unanswered batches
-	opens  []ulid.ULID                   // OPENs on their way to the disk
-	opened map[ulid.ULID]event.Lease     // OPENs given to the log …
-	synced map[ulid.ULID]bool            // … and durable
-	closed map[ulid.ULID]event.Lease     // CLOSEs
-	used   map[ulid.ULID]money.Micros    // what requests reserved
-	tokens map[ulid.ULID]int64           // how many
-	last   map[ulid.ULID]time.Time       // last hold's end
-	grants map[ulid.ULID]postgres.Grant  // all that the bank gave
-	live   map[ad.ID]bool                // as Changed told
-	fatal  func(format string, a ...any) // of the running test
+	core    *Core
+	book    lease.Book
+	now     time.Time
+	ids     uint64
+	price   map[ad.ID]money.Micros
+	asks    [][]postgres.Want            // unanswered batches
+	opens   []ulid.ULID                  // OPENs on their way to the disk
+	opened  map[ulid.ULID]event.Lease    // OPENs given to the log …
+	synced  map[ulid.ULID]bool           // … and durable
+	closed  map[ulid.ULID]event.Lease    // CLOSEs
+	used    map[ulid.ULID]money.Micros   // what requests reserved
+	tokens  map[ulid.ULID]int64          // how many
+	last    map[ulid.ULID]time.Time      // last hold's end
+	grants  map[ulid.ULID]postgres.Grant // all that the bank gave
+	live    map[ad.ID]bool               // as Changed told
+	refused map[ad.ID]bool
+	fatal   func(format string, a ...any) // of the running test
 }
 
 const hold = time.Minute
@@ -43,7 +44,7 @@ func newWorld(fatal func(string, ...any)) *world {
 		now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), price: map[ad.ID]money.Micros{1: 1000, 2: 2500, 3: 0},
 		opened: map[ulid.ULID]event.Lease{}, synced: map[ulid.ULID]bool{}, closed: map[ulid.ULID]event.Lease{}, used: map[ulid.ULID]money.Micros{},
 		tokens: map[ulid.ULID]int64{}, last: map[ulid.ULID]time.Time{}, grants: map[ulid.ULID]postgres.Grant{},
-		live: map[ad.ID]bool{}, fatal: fatal,
+		live: map[ad.ID]bool{}, refused: map[ad.ID]bool{}, fatal: fatal,
 	}
 	w.core = NewCore(Rules{
 		Hold: hold, Silence: 180 * time.Second, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
@@ -82,8 +83,8 @@ func (w *world) step(input any) {
 		w.opens = append(w.opens, record.ID)
 		w.opened[record.ID] = record
 	}
-	for _, change := range out.Changed {
-		w.live[change.LineItem] = change.Live
+	for _, id := range out.Changed {
+		w.live[id], w.refused[id] = w.book.Slot(id).Load() != nil, w.book.Slot(id).Refused()
 	}
 	if len(out.Ask) > 0 {
 		w.asks = append(w.asks, out.Ask)
@@ -91,6 +92,9 @@ func (w *world) step(input any) {
 	for id := range w.price {
 		if (w.book.Slot(id).Load() != nil) != w.live[id] {
 			w.fatal("line item %d: live is told as %v, but its slot holds %v", id, w.live[id], w.book.Slot(id).Load())
+		}
+		if w.book.Slot(id).Refused() != w.refused[id] {
+			w.fatal("line item %d: refused is told as %v, but its slot says otherwise", id, w.refused[id])
 		}
 	}
 }
@@ -300,5 +304,28 @@ func TestLostForgetsEveryLease(t *testing.T) {
 		t.Fatal("after 'lost' nothing is reserved, and END alone speaks for the leases")
 	}
 	w.now = w.now.Add(time.Minute)
+	serve(t, w)
+}
+
+// A spent line item steps aside for a while, then is asked for again.
+func TestARefusedLineItemStepsAside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t.Fatalf)
+	w.step(Wanted{1})
+	w.answer(true, 1)
+	if !w.book.Slot(1).Refused() {
+		t.Fatal("a refused line item is still eligible")
+	}
+	w.step(Wanted{1})
+	w.now = w.now.Add(4 * time.Second)
+	w.step(Wanted{1})
+	if len(w.asks) != 0 {
+		t.Fatal("asked again at once")
+	}
+	w.now = w.now.Add(time.Second)
+	w.step(Tick{})
+	if w.book.Slot(1).Refused() {
+		t.Fatal("still refused after its patience")
+	}
 	serve(t, w)
 }

@@ -15,6 +15,10 @@ func (c *Core) review(now time.Time, out *Outputs) {
 			p.next.retryAt = time.Time{}
 			out.Open = append(out.Open, p.next.record)
 		}
+		if p.slot.Refused() && !now.Before(p.retryAt) {
+			p.slot.SetRefused(false)
+			out.Changed = append(out.Changed, p.lineItem)
+		}
 		if p.serving == nil {
 			continue
 		}
@@ -122,7 +126,7 @@ func (c *Core) retire(now time.Time, p *position, out *Outputs) {
 	old := p.serving
 	p.serving = nil
 	p.slot.Store(nil)
-	out.Changed = append(out.Changed, Change{p.lineItem, false})
+	out.Changed = append(out.Changed, p.lineItem)
 	c.close(now, old, out)
 }
 

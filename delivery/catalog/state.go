@@ -40,12 +40,18 @@ const (
 	stoppedItem
 	stoppedCampaign
 	stoppedAdvertiser
+	refused // the bank has just said that there is nothing to lease
 
 	stopped = stoppedItem | stoppedCampaign | stoppedAdvertiser
 )
 
-func (f flags) eligible() bool { return f&(inDate|stopped) == inDate }
-func (f flags) live() bool     { return f.eligible() && f&leased != 0 }
+// servable: in date and not stopped.
+func (f flags) servable() bool { return f&(inDate|stopped) == inDate }
+func (f flags) live() bool     { return f.servable() && f&leased != 0 }
+
+// eligible leaves out what the bank has refused: else a line item whose budget is
+// spent would win every eligible scan, and hide those below it that could lease.
+func (f flags) eligible() bool { return f.servable() && f&(leased|refused) != refused }
 
 // change is a moment at which a line item comes into date or goes out of it.
 type change struct {
@@ -172,6 +178,16 @@ func (c *Catalog) SetLive(lineItem ad.ID, live bool) {
 	}
 }
 
+// SetRefused says whether the bank has just refused a lease for the line item,
+// its budget being spent for instance; false when it may be asked again.
+func (c *Catalog) SetRefused(lineItem ad.ID, value bool) {
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	if item, ok := c.state.lineItems.find(lineItem); ok {
+		c.set(item, refused, value)
+	}
+}
+
 // SetStopped says whether a thing may serve; kind is "advertiser", "campaign",
 // "line_item" or "creative", and other kinds and unknown ids are ignored.
 func (c *Catalog) SetStopped(kind string, id ad.ID, stopped bool) {
@@ -208,7 +224,8 @@ func (c *Catalog) stopCreative(index int, stopped bool) {
 // Live is the mask of rows that serve.
 func (c *Catalog) Live() target.Mask { return c.state.live }
 
-// Eligible is the mask of rows that would serve, had they a lease.
+// Eligible is the mask of rows that would serve, had they a lease, and that the
+// bank has not just refused one.
 func (c *Catalog) Eligible() target.Mask { return c.state.eligible }
 
 // Hours is the state of the hour-of-week terms at the last Tick, for

@@ -118,7 +118,8 @@ func (l *Lease) FirstAt() int64 { return l.firstAt.Load() }
 // is compiled, and a new catalog gets the same ones.
 type Slot struct {
 	current atomic.Pointer[Lease]
-	_       [56]byte // a hot slot does not share its cache line
+	refused atomic.Bool
+	_       [52]byte // a hot slot does not share its cache line
 }
 
 // Load returns the current lease, nil when there is none.
@@ -126,6 +127,13 @@ func (s *Slot) Load() *Lease { return s.current.Load() }
 
 // Store makes l current; nil takes the line item out of service.
 func (s *Slot) Store(l *Lease) { s.current.Store(l) }
+
+// Refused tells whether the bank has refused the line item's last want, and does
+// not want to hear of it for a while.
+func (s *Slot) Refused() bool { return s.refused.Load() }
+
+// SetRefused says so, or that it may be asked again.
+func (s *Slot) SetRefused(refused bool) { s.refused.Store(refused) }
 
 // Book finds the slot of a line item. The zero Book is ready to use.
 type Book struct {
