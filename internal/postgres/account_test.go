@@ -113,7 +113,7 @@ func TestExposureOfANewLineItem(t *testing.T) {
 func TestBudgetsChangeWhileGranting(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	ctx := t.Context()
+	ctx, edited := t.Context(), h.lineItem
 	h.approve(t, h.creative)
 	var work sync.WaitGroup
 	for range 3 {
@@ -129,13 +129,13 @@ func TestBudgetsChangeWhileGranting(t *testing.T) {
 	}
 	work.Go(func() {
 		for i := range 40 {
-			h.lineItem.DailyBudget = micros(money.Unit * money.Micros(1+i%5))
-			updated, err := h.UpdateLineItem(ctx, postgres.System, h.lineItem)
+			edited.DailyBudget = micros(money.Unit * money.Micros(1+i%5))
+			updated, err := h.UpdateLineItem(ctx, postgres.System, edited)
 			if err != nil {
 				t.Errorf("edit: %v", err)
 				return
 			}
-			h.lineItem = updated
+			edited = updated
 		}
 	})
 	work.Wait()
