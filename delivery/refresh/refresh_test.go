@@ -329,7 +329,16 @@ func TestShrinkAfterAStartFromTheCache(t *testing.T) {
 	w.publish(t, snapshottest.Make(2, 5)) // a second later
 	w.poll(t, snapshot.Shrunk)
 	restart()
-	w.publish(t, snapshottest.Make(2*3600, 5)) // two hours later
+	w.publish(t, snapshottest.Make(2*3600, 40)) // two hours later
+	w.poll(t, "")
+	// From here on it has seen for itself what was published.
+	w.publish(t, snapshottest.Make(4*3600, 5))
+	w.poll(t, snapshot.Shrunk)
+	w.Refresher = w.process(w.Bucket, w.CacheDir)
+	if err := w.Load(); err != nil {
+		t.Fatal(err)
+	}
+	w.uses(t, 2*3600)
 	w.poll(t, "")
 }
 

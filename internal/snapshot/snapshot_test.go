@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,22 +260,36 @@ func TestCheckRefusesRules(t *testing.T) {
 // What a file claims makes nobody allocate: only its bytes do.
 func TestHugeCounts(t *testing.T) {
 	file := snapshot.Append(nil, snapshottest.Make(1, 200))
-	sections := sectionOffsets(file)
-	for _, at := range sections {
-		lie := bytes.Clone(file)
-		lie = append(lie[:at], append([]byte{0xff, 0xff, 0xff, 0xff, 0x7f}, lie[at+5:]...)...)
+	f := func(what string, lie []byte) {
+		t.Helper()
 		snapshottest.Seal(lie)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := snapshot.Parse(lie, snapshot.Limits{})
 		runtime.ReadMemStats(&after)
 		if reason(err) != snapshot.BadContent {
-			t.Errorf("34 billion claimed at %d: %v", at, err)
+			t.Errorf("%s: %v", what, err)
 		}
-		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(len(file))*33+100_000 {
-			t.Errorf("34 billion claimed at %d: %d bytes allocated for a file of %d", at, used, len(file))
+		if used := after.TotalAlloc - before.TotalAlloc; used > uint64(len(lie))*33+100_000 {
+			t.Errorf("%s: %d bytes allocated for a file of %d", what, used, len(lie))
 		}
 	}
+	for _, at := range sectionOffsets(file) {
+		for _, count := range [][]byte{{0xff, 0xff, 0x3f}, {0xff, 0xff, 0xff, 0xff, 0x7f}} { // a million, 34 billion
+			f(fmt.Sprintf("% x at %d", count, at), slices.Concat(file[:at], count, file[at+len(count):]))
+		}
+	}
+	// Each total could be true alone, but not all of them together.
+	const room = 1 << 20
+	items := sectionOffsets(file)[2]
+	claims := binary.AppendUvarint(nil, room/8)
+	for _, least := range []uint64{1, 3, 1} {
+		claims = binary.AppendUvarint(claims, room/least)
+	}
+	content := append(claims, make([]byte, room)...)
+	length := binary.LittleEndian.AppendUint64(nil, uint64(len(content)))
+	next := items + int(binary.LittleEndian.Uint64(file[items-8:]))
+	f("totals together", slices.Concat(file[:items-8], length, content, file[next:]))
 }
 
 func sectionOffsets(file []byte) (content []int) {
@@ -298,8 +313,13 @@ func TestSectionsLie(t *testing.T) {
 			}
 		}
 		length := file[at-8 : at]
+		end := at + int(binary.LittleEndian.Uint64(length))
+		twice := snapshottest.Seal(slices.Concat(file[:end], file[at-9:]))
+		if _, err := snapshot.Parse(twice, snapshot.Limits{}); reason(err) != snapshot.BadContent {
+			t.Errorf("section %d twice: %v", i, err)
+		}
 		f(func(b []byte) { b[at-9] = 77 })                                              // missing
-		f(func(b []byte) { b[at-9] = b[at-9]%7 + 1 })                                   // twice
+		f(func(b []byte) { b[at-9] = b[at-9]%7 + 1 })                                   // under another's name
 		f(func(b []byte) { binary.LittleEndian.PutUint64(b[at-8:], math.MaxUint64-3) }) // beyond the end
 		f(func(b []byte) { b[at-8] = length[0] + 1 })                                   // overlapping the next
 		f(func(b []byte) { b[at-8] = length[0] - 1 })
