@@ -14,7 +14,7 @@ import (
 )
 
 // Config is how a delivery process is set up. Each field is an environment
-// variable; its default serves one machine.
+// variable; a zero field means its default, which serves one machine.
 type Config struct {
 	Listen      string `env:"LISTEN" default:"127.0.0.1:8080" help:"Address of the public port: decisions, tracking, the tag."`
 	OpsListen   string `env:"OPS_LISTEN" default:"127.0.0.1:8081" help:"Address of the ops port: health, version, explain, pprof. Never expose it."`
@@ -61,8 +61,35 @@ func (c BankConfig) protocol() postgres.BankConfig {
 	}
 }
 
-// Validate reports every mistake, one line each, named by environment variable.
-func (c Config) Validate() error {
+// withDefaults fills what an embedding process left out, as the tags above say.
+func (c Config) withDefaults() Config {
+	or(&c.Listen, "127.0.0.1:8080")
+	or(&c.OpsListen, "127.0.0.1:8081")
+	or(&c.StateDir, "var/delivery")
+	or(&c.Concurrency, 16384)
+	or(&c.RefreshEvery, 2*time.Second)
+	or(&c.Hold, 60*time.Second)
+	or(&c.RotateEvery, 2*time.Second)
+	or(&c.Bank.LeaseTTL, 30*time.Minute)
+	or(&c.Bank.MaxAge, 60*time.Second)
+	or(&c.Bank.LongestHold, 300*time.Second)
+	or(&c.Bank.LostAfter, 90*time.Second)
+	or(&c.Bank.Grace, 30*time.Second)
+	or(&c.Bank.Margin, 5*time.Second)
+	return c
+}
+
+func or[T comparable](field *T, standard T) {
+	var zero T
+	if *field == zero {
+		*field = standard
+	}
+}
+
+// validate reports every mistake, one line each, named by environment variable.
+// It is not called Validate, which kong would call: other commands than serving
+// need less.
+func (c Config) validate() error {
 	var mistakes []error
 	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
 	for _, address := range []struct{ name, value string }{{"LISTEN", c.Listen}, {"OPS_LISTEN", c.OpsListen}} {

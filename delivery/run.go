@@ -55,7 +55,8 @@ func (c Config) snapshots() string { return filepath.Join(c.StateDir, "snapshots
 // database and the bucket may be away: it serves from the snapshots it has kept,
 // with the leases it gets once the database is back.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
-	if err := cfg.Validate(); err != nil {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
 		return err
 	}
 	var p process

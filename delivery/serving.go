@@ -73,11 +73,11 @@ func (b *board) load(s *snapshot.Snapshot, now time.Time) error {
 // show sets a line item's bits to what its slot says.
 func show(c *catalog.Catalog, lineItem ad.ID, slot *lease.Slot) {
 	c.SetLive(lineItem, slot.Load() != nil)
-	c.SetRefused(lineItem, slot.Refused())
+	c.SetAside(lineItem, slot.Aside())
 }
 
 // changed is told by the bank when a line item's slot has changed: it gained or
-// lost its lease, or was refused one.
+// lost its lease, or is being asked for.
 func (b *board) changed(lineItem ad.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
