@@ -34,7 +34,7 @@ type Config struct {
 	StopsSince     time.Time     // the first heartbeat asks for stops since then; the snapshot's CreatedAt
 
 	Price    func(ad.ID) (money.Micros, bool) // per impression, by the current catalog
-	OnChange func(lineItem ad.ID)             // its slot changed: a lease came or went, or was refused
+	OnChange func(lineItem ad.ID)             // its slot changed: a lease came or went, was asked for or refused
 	OnStop   func(postgres.Stop)
 }
 

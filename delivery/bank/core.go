@@ -74,7 +74,7 @@ type held struct {
 type Outputs struct {
 	Close   []event.Lease
 	Open    []event.Lease
-	Changed []ad.ID // line items whose slot changed: a lease came or went, or was refused
+	Changed []ad.ID // line items whose slot changed: a lease came or went, was asked for or refused
 	Ask     []postgres.Want
 }
 
@@ -147,8 +147,10 @@ func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) {
 // follow what the last one showed.
 const firstAsk = 2_000
 
-// want puts a wish of a new lease into the next batch.
-func (c *Core) want(p *position) {
+// want puts a wish of a new lease into the next batch. The slot says so, so that
+// the eligible scan goes on to what ranks below.
+func (c *Core) want(p *position, out *Outputs) {
+	c.setAside(p, true, out)
 	if p.ask < p.price {
 		p.ask = p.price * firstAsk
 	}
@@ -197,19 +199,19 @@ func (c *Core) granted(now time.Time, in Granted, out *Outputs) {
 		}
 		p.asked = postgres.Want{}
 		if g.Refused != "" {
-			c.refuse(now, p, g.Refused, out)
+			p.retryAt = now.Add(patience(g.Refused))
 			continue
 		}
 		c.open(p, g, out)
 	}
 }
 
-// refuse leaves a line item alone for a while. Its slot says so, so that the
-// eligible scan looks for others meanwhile.
-func (c *Core) refuse(now time.Time, p *position, why postgres.Refusal, out *Outputs) {
-	p.retryAt = now.Add(patience(why))
-	p.slot.SetRefused(true)
-	out.Changed = append(out.Changed, p.lineItem)
+// setAside takes a line item out of the eligible scan, or back into it.
+func (c *Core) setAside(p *position, aside bool, out *Outputs) {
+	if p.slot.Aside() != aside {
+		p.slot.SetAside(aside)
+		out.Changed = append(out.Changed, p.lineItem)
+	}
 }
 
 // patience is how long a refused line item is not asked for again.

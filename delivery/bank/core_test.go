@@ -18,23 +18,23 @@ import (
 // world is the core's surroundings in a test: a bank that grants what it likes,
 // a log that keeps what it is told, and requests that reserve.
 type world struct {
-	core    *Core
-	book    lease.Book
-	now     time.Time
-	ids     uint64
-	price   map[ad.ID]money.Micros
-	asks    [][]postgres.Want            // unanswered batches
-	opens   []ulid.ULID                  // OPENs on their way to the disk
-	opened  map[ulid.ULID]event.Lease    // OPENs given to the log …
-	synced  map[ulid.ULID]bool           // … and durable
-	closed  map[ulid.ULID]event.Lease    // CLOSEs
-	used    map[ulid.ULID]money.Micros   // what requests reserved
-	tokens  map[ulid.ULID]int64          // how many
-	last    map[ulid.ULID]time.Time      // last hold's end
-	grants  map[ulid.ULID]postgres.Grant // all that the bank gave
-	live    map[ad.ID]bool               // as Changed told
-	refused map[ad.ID]bool
-	fatal   func(format string, a ...any) // of the running test
+	core   *Core
+	book   lease.Book
+	now    time.Time
+	ids    uint64
+	price  map[ad.ID]money.Micros
+	asks   [][]postgres.Want            // unanswered batches
+	opens  []ulid.ULID                  // OPENs on their way to the disk
+	opened map[ulid.ULID]event.Lease    // OPENs given to the log …
+	synced map[ulid.ULID]bool           // … and durable
+	closed map[ulid.ULID]event.Lease    // CLOSEs
+	used   map[ulid.ULID]money.Micros   // what requests reserved
+	tokens map[ulid.ULID]int64          // how many
+	last   map[ulid.ULID]time.Time      // last hold's end
+	grants map[ulid.ULID]postgres.Grant // all that the bank gave
+	live   map[ad.ID]bool               // as Changed told
+	aside  map[ad.ID]bool
+	fatal  func(format string, a ...any) // of the running test
 }
 
 const hold = time.Minute
@@ -44,7 +44,7 @@ func newWorld(fatal func(string, ...any)) *world {
 		now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), price: map[ad.ID]money.Micros{1: 1000, 2: 2500, 3: 0},
 		opened: map[ulid.ULID]event.Lease{}, synced: map[ulid.ULID]bool{}, closed: map[ulid.ULID]event.Lease{}, used: map[ulid.ULID]money.Micros{},
 		tokens: map[ulid.ULID]int64{}, last: map[ulid.ULID]time.Time{}, grants: map[ulid.ULID]postgres.Grant{},
-		live: map[ad.ID]bool{}, refused: map[ad.ID]bool{}, fatal: fatal,
+		live: map[ad.ID]bool{}, aside: map[ad.ID]bool{}, fatal: fatal,
 	}
 	w.core = NewCore(Rules{
 		Hold: hold, Silence: 180 * time.Second, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
@@ -84,7 +84,7 @@ func (w *world) step(input any) {
 		w.opened[record.ID] = record
 	}
 	for _, id := range out.Changed {
-		w.live[id], w.refused[id] = w.book.Slot(id).Load() != nil, w.book.Slot(id).Refused()
+		w.live[id], w.aside[id] = w.book.Slot(id).Load() != nil, w.book.Slot(id).Aside()
 	}
 	if len(out.Ask) > 0 {
 		w.asks = append(w.asks, out.Ask)
@@ -93,8 +93,8 @@ func (w *world) step(input any) {
 		if (w.book.Slot(id).Load() != nil) != w.live[id] {
 			w.fatal("line item %d: live is told as %v, but its slot holds %v", id, w.live[id], w.book.Slot(id).Load())
 		}
-		if w.book.Slot(id).Refused() != w.refused[id] {
-			w.fatal("line item %d: refused is told as %v, but its slot says otherwise", id, w.refused[id])
+		if w.book.Slot(id).Aside() != w.aside[id] {
+			w.fatal("line item %d: aside is told as %v, but its slot says otherwise", id, w.aside[id])
 		}
 	}
 }
@@ -313,7 +313,7 @@ func TestARefusedLineItemStepsAside(t *testing.T) {
 	w := newWorld(t.Fatalf)
 	w.step(Wanted{1})
 	w.answer(true, 1)
-	if !w.book.Slot(1).Refused() {
+	if !w.book.Slot(1).Aside() {
 		t.Fatal("a refused line item is still eligible")
 	}
 	w.step(Wanted{1})
@@ -324,7 +324,7 @@ func TestARefusedLineItemStepsAside(t *testing.T) {
 	}
 	w.now = w.now.Add(time.Second)
 	w.step(Tick{})
-	if w.book.Slot(1).Refused() {
+	if w.book.Slot(1).Aside() {
 		t.Fatal("still refused after its patience")
 	}
 	serve(t, w)

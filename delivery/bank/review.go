@@ -15,9 +15,8 @@ func (c *Core) review(now time.Time, out *Outputs) {
 			p.next.retryAt = time.Time{}
 			out.Open = append(out.Open, p.next.record)
 		}
-		if p.slot.Refused() && !now.Before(p.retryAt) {
-			p.slot.SetRefused(false)
-			out.Changed = append(out.Changed, p.lineItem)
+		if p.asked.LineItem == 0 && p.next == nil && !now.Before(p.retryAt) {
+			c.setAside(p, false, out)
 		}
 		if p.serving == nil {
 			continue
@@ -100,7 +99,7 @@ func (c *Core) fresh(now time.Time, p *position, out *Outputs) {
 	case price == 0:
 		c.mint(now, p, out)
 	default:
-		c.want(p)
+		c.want(p, out)
 	}
 }
 

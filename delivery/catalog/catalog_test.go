@@ -142,7 +142,7 @@ func TestBits(t *testing.T) {
 		}
 		now := snapshottest.Start
 		stops := map[string]map[ad.ID]bool{"advertiser": {}, "campaign": {}, "line_item": {}, "creative": {}}
-		live, refused := map[ad.ID]bool{}, map[ad.ID]bool{}
+		live, aside := map[ad.ID]bool{}, map[ad.ID]bool{}
 		c.Tick(now)
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
@@ -155,9 +155,9 @@ func TestBits(t *testing.T) {
 				live[id] = on
 				c.SetLive(id, on)
 			case 2:
-				id, on := ad.ID(rapid.IntRange(1, 90).Draw(t, "line item")), rapid.Bool().Draw(t, "refused")
-				refused[id] = on
-				c.SetRefused(id, on)
+				id, on := ad.ID(rapid.IntRange(1, 90).Draw(t, "line item")), rapid.Bool().Draw(t, "aside")
+				aside[id] = on
+				c.SetAside(id, on)
 			default:
 				kind := rapid.SampledFrom([]string{"advertiser", "campaign", "line_item", "creative"}).Draw(t, "kind")
 				id, on := ad.ID(rapid.IntRange(1, 90).Draw(t, "id")), rapid.Bool().Draw(t, "stopped")
@@ -172,7 +172,7 @@ func TestBits(t *testing.T) {
 			if item.StartsAt.After(now) || over || stops["advertiser"][item.Advertiser] || stops["campaign"][item.Campaign] || stops["line_item"][item.ID] {
 				continue
 			}
-			if live[item.ID] || !refused[item.ID] {
+			if live[item.ID] || !aside[item.ID] {
 				eligible = append(eligible, item.ID)
 			}
 			if live[item.ID] {

@@ -40,7 +40,7 @@ const (
 	stoppedItem
 	stoppedCampaign
 	stoppedAdvertiser
-	refused // the bank has just said that there is nothing to lease
+	aside // the bank is being asked for a lease, or has just refused one
 
 	stopped = stoppedItem | stoppedCampaign | stoppedAdvertiser
 )
@@ -49,9 +49,10 @@ const (
 func (f flags) servable() bool { return f&(inDate|stopped) == inDate }
 func (f flags) live() bool     { return f.servable() && f&leased != 0 }
 
-// eligible leaves out what the bank has refused: else a line item whose budget is
-// spent would win every eligible scan, and hide those below it that could lease.
-func (f flags) eligible() bool { return f.servable() && f&(leased|refused) != refused }
+// eligible leaves out what the bank has been asked for already: else a line item
+// whose budget is spent would win every eligible scan, and hide those below it
+// that could lease.
+func (f flags) eligible() bool { return f.servable() && f&(leased|aside) != aside }
 
 // change is a moment at which a line item comes into date or goes out of it.
 type change struct {
@@ -178,13 +179,14 @@ func (c *Catalog) SetLive(lineItem ad.ID, live bool) {
 	}
 }
 
-// SetRefused says whether the bank has just refused a lease for the line item,
-// its budget being spent for instance; false when it may be asked again.
-func (c *Catalog) SetRefused(lineItem ad.ID, value bool) {
+// SetAside says whether the bank is being asked for a lease of the line item, or
+// has just refused one, its budget being spent for instance; false when it may be
+// asked again.
+func (c *Catalog) SetAside(lineItem ad.ID, value bool) {
 	c.state.mu.Lock()
 	defer c.state.mu.Unlock()
 	if item, ok := c.state.lineItems.find(lineItem); ok {
-		c.set(item, refused, value)
+		c.set(item, aside, value)
 	}
 }
 
@@ -224,8 +226,8 @@ func (c *Catalog) stopCreative(index int, stopped bool) {
 // Live is the mask of rows that serve.
 func (c *Catalog) Live() target.Mask { return c.state.live }
 
-// Eligible is the mask of rows that would serve, had they a lease, and that the
-// bank has not just refused one.
+// Eligible is the mask of rows that would serve, had they a lease, and of which
+// the bank has not been asked yet.
 func (c *Catalog) Eligible() target.Mask { return c.state.eligible }
 
 // Hours is the state of the hour-of-week terms at the last Tick, for

@@ -118,7 +118,7 @@ func (l *Lease) FirstAt() int64 { return l.firstAt.Load() }
 // is compiled, and a new catalog gets the same ones.
 type Slot struct {
 	current atomic.Pointer[Lease]
-	refused atomic.Bool
+	aside   atomic.Bool
 	_       [52]byte // a hot slot does not share its cache line
 }
 
@@ -128,12 +128,12 @@ func (s *Slot) Load() *Lease { return s.current.Load() }
 // Store makes l current; nil takes the line item out of service.
 func (s *Slot) Store(l *Lease) { s.current.Store(l) }
 
-// Refused tells whether the bank has refused the line item's last want, and does
-// not want to hear of it for a while.
-func (s *Slot) Refused() bool { return s.refused.Load() }
+// Aside tells whether the line item needs no want: the bank has been asked and
+// has not answered, or has refused it and does not want to hear of it for a while.
+func (s *Slot) Aside() bool { return s.aside.Load() }
 
-// SetRefused says so, or that it may be asked again.
-func (s *Slot) SetRefused(refused bool) { s.refused.Store(refused) }
+// SetAside says so, or that the bank may be asked again.
+func (s *Slot) SetAside(aside bool) { s.aside.Store(aside) }
 
 // Book finds the slot of a line item. The zero Book is ready to use.
 type Book struct {
