@@ -253,7 +253,7 @@ func TestPointerSwappedMidDownload(t *testing.T) {
 	var publisher sync.WaitGroup
 	publisher.Go(func() {
 		defer cancel()
-		for generation := uint64(1); generation <= 400; generation++ {
+		for generation := uint64(1); generation <= 200; generation++ {
 			s := snapshottest.Make(generation, 200)
 			p := w.publish(t, s)
 			file := filepath.Join(w.folder, filepath.FromSlash(p.Key))
@@ -273,5 +273,5 @@ func TestPointerSwappedMidDownload(t *testing.T) {
 	}
 	publisher.Wait()
 	_ = w.Poll(t.Context())
-	w.uses(t, 400)
+	w.uses(t, 200)
 }
