@@ -22,6 +22,7 @@ type Signer struct {
 	aligned int    // how much of content head covers
 	buffer  []byte
 	sum     [sha256.Size]byte
+	letter  byte // that sum is for, over content alone; 0: sum is for nothing
 }
 
 func newSigner() *Signer { return &Signer{hash: newState()} }
@@ -39,6 +40,7 @@ func (s *Signer) Begin(r *event.Reservation) {
 	s.restore(s.key.inner)
 	s.hash.Write(s.content)
 	s.saved, _ = s.hash.AppendBinary(s.saved[:0]) // a hash of ours never fails to save
+	s.letter = 0
 	s.aligned = len(s.content) / 3 * 3
 	s.head = base64.RawURLEncoding.AppendEncode(s.head[:0], s.content[:s.aligned])
 }
@@ -49,11 +51,16 @@ func (s *Signer) Append(dst []byte, purpose Purpose, landing []byte) []byte {
 	if purpose != Click || len(landing) > MaxLanding {
 		landing = nil
 	}
-	s.buffer = append(append(s.buffer[:0], landing...), byte(purpose))
-	s.restore(s.saved)
-	mac := s.finish()
+	share := purpose.share()
+	if share.letter != s.letter || len(landing) > 0 {
+		s.restore(s.saved)
+		s.finish(landing, share.letter)
+	}
+	if len(landing) > 0 {
+		s.letter = 0 // the sum is over more than content
+	}
 	s.buffer = append(s.buffer[:0], s.content[s.aligned:]...)
-	s.buffer = append(append(s.buffer, landing...), mac...)
+	s.buffer = append(append(s.buffer, landing...), s.mac(share)...)
 	dst = append(dst, s.head...)
 	return base64.RawURLEncoding.AppendEncode(dst, s.buffer)
 }
@@ -62,13 +69,20 @@ func (s *Signer) Append(dst []byte, purpose Purpose, landing []byte) []byte {
 // the hash's own only, and all of these come from newState.
 func (s *Signer) restore(saved []byte) { _ = s.hash.UnmarshalBinary(saved) }
 
-// finish is the MAC over what the hash has seen and the buffer.
-func (s *Signer) finish() []byte {
+// finish computes the HMAC over what the hash has seen, more, and the letter.
+func (s *Signer) finish(more []byte, letter byte) {
+	s.buffer = append(append(s.buffer[:0], more...), letter)
 	s.hash.Write(s.buffer)
 	inner := s.hash.Sum(s.sum[:0])
 	s.restore(s.key.outer)
 	s.hash.Write(inner)
-	return s.hash.Sum(s.sum[:0])[:macSize]
+	s.hash.Sum(s.sum[:0])
+	s.letter = letter
+}
+
+// mac is the share of the HMAC last computed.
+func (s *Signer) mac(of share) []byte {
+	return s.sum[of.half*macSize : (of.half+1)*macSize]
 }
 
 // Sign appends the token of r for purpose. A landing URL counts for [Click]

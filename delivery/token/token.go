@@ -5,9 +5,10 @@
 //
 //	key id (1 byte) | reservation (event.AppendReservation) | landing URL | MAC (16 bytes)
 //
-// where MAC is HMAC-SHA256 over everything before it and the purpose, cut to 16
-// bytes. The purpose stands in the URL's path and not in the token, so that an
-// impression's token is no click's. Only click tokens carry a landing URL.
+// where MAC is one half of the HMAC-SHA256 over everything before it and a letter.
+// Letter and half follow from the purpose, which stands in the URL's path and not
+// in the token, so that an impression's token is no click's. Only click tokens
+// carry a landing URL.
 //
 // Tokens say when they were made but do not expire here: the handler judges
 // that, because an expired click still redirects (design §5.5).
@@ -45,9 +46,27 @@ const (
 	MaxText    = 3072 // of a token in its text form
 )
 
-// macSize is how much of the MAC a token carries: 128 bits are beyond guessing,
-// and half the URL's growth is saved.
+// macSize is how much of the HMAC a token carries: 128 bits are beyond guessing.
 const macSize = 16
+
+// share is a purpose's part of an HMAC. Purposes whose tokens say the same share
+// one and take a half each: the halves of a pseudo-random function's output tell
+// nothing about each other, and a decision then needs two HMACs for its three
+// tokens instead of three. The table stands in tokens that are out: never change it.
+type share struct {
+	letter byte
+	half   int
+}
+
+func (p Purpose) share() share {
+	switch p {
+	case Viewable:
+		return share{'i', 1}
+	case Billing:
+		return share{'w', 1}
+	}
+	return share{byte(p), 0}
+}
 
 // ErrToken reports text that is no token of ours for this purpose. It says no
 // more, since whoever sends such text learns nothing from us.
