@@ -1,11 +1,9 @@
 // Package assets holds the console's script and style sheet.
 //
 // They are written in src, bundled with what they take from npm (Tabler, htmx,
-// ECharts) into dist by the line below, and embedded from there. The bundle is
-// not committed: a binary built without it says so when it starts.
+// ECharts) into dist by the Makefile, and embedded from there. The bundle is not
+// committed: a binary built without it says so when it starts.
 package assets
-
-//go:generate go tool esbuild src/console.js src/console.css --bundle --minify --target=es2022 --legal-comments=eof --log-level=warning --outdir=dist
 
 import (
 	"bytes"
@@ -32,7 +30,7 @@ var logo []byte
 const Prefix = "/static/"
 
 // ErrMissing reports a binary that was built without the bundle.
-var ErrMissing = errors.New("the console's bundle is missing: run `npm ci` and `go generate ./admin/assets`, then build again")
+var ErrMissing = errors.New("the console's bundle is missing: build with `make build`, or run `make run`")
 
 // Files serves the bundle from memory, compressed once.
 type Files struct {
