@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/oklog/ulid/v2"
-	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttputil"
 
 	"github.com/hayate-ads/hayate/internal/ad"
@@ -495,38 +494,4 @@ func TestPanic(t *testing.T) {
 	if got := do(t, c, "GET", base+"/v1/ad?placement=11", ""); got.Status != 200 {
 		t.Errorf("the next one: %+v", got)
 	}
-}
-
-// A decision allocates nothing, from the parsed head to the written body.
-func TestDecisionAllocatesNothing(t *testing.T) {
-	s := newTestServer(t)
-	s.server.now = func() time.Time { return testNow }
-	s.server.want = func(ad.ID) {}
-	s.lease(pricedItem, 1_000_000_000, 65_536)
-	f := func(name, method, uri, body string) {
-		t.Helper()
-		var ctx fasthttp.RequestCtx
-		var req fasthttp.Request
-		req.Header.SetMethod(method)
-		req.SetRequestURI(uri)
-		req.Header.SetHost("ads.example")
-		req.Header.SetProtocol("HTTP/1.1")
-		req.Header.SetUserAgent("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
-		req.SetBodyString(body)
-		ctx.Init(&req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, nil)
-		allocs := testing.AllocsPerRun(2000, func() {
-			ctx.Response.Reset()
-			s.handle(&ctx)
-			if ctx.Response.StatusCode() != 200 {
-				t.Fatalf("%s: status %d, %s", name, ctx.Response.StatusCode(), ctx.Response.Body())
-			}
-		})
-		if allocs != 0 {
-			t.Errorf("%s: %v allocations, want 0", name, allocs)
-		}
-	}
-	f("decisions", "POST", "/v1/decisions", `{"placements":[{"id":"11"},{"id":"12"}],"keywords":{"topic":["rust"]},"page":{"url":"https://news.example/"}}`)
-	f("json", "GET", "/v1/ad?placement=11&format=json&kw.topic=ru%73t", "")
-	f("html", "GET", "/v1/ad?placement=11", "")
-	f("js", "GET", "/v1/ad?placement=11&format=js", "")
 }
