@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// crashPoint is a moment at which the power was cut.
+// crashPoint is a moment at which the power was cut, or the process killed.
 type crashPoint struct {
 	disk   *crashDisk
 	bucket *fakeBucket
@@ -29,8 +29,11 @@ func crashRun(t *testing.T, seed uint64, early bool) []crashPoint {
 		d.before = func(op string) error {
 			mu.Lock()
 			defer mu.Unlock()
-			if random.IntN(3) == 0 {
+			switch random.IntN(9) {
+			case 0, 1:
 				points = append(points, crashPoint{d.crash(random), bucket.clone(), known.clone(), op})
+			case 2:
+				points = append(points, crashPoint{d.kill(), bucket.clone(), known.clone(), op})
 			}
 			return nil
 		}
@@ -78,8 +81,8 @@ func (p crashPoint) recovered(t *testing.T, n int, again func(op string) error) 
 	return p.known.check(stream)
 }
 
-// TestCrash cuts the power at a thousand moments (five thousand in a proof), and
-// in some of the recoveries a second time.
+// TestCrash cuts the power or kills the process at a thousand moments (five thousand in a proof), and
+// in some of the recoveries cuts the power again.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	points, second := 0, 0
@@ -92,7 +95,7 @@ func TestCrash(t *testing.T) {
 			again := func(op string) error {
 				mu.Lock()
 				defer mu.Unlock()
-				if random.IntN(40) == 0 {
+				if random.IntN(fullSize(40, 5)) == 0 {
 					deeper = append(deeper, crashPoint{p.disk.crash(random), p.bucket.clone(), p.known, op})
 				}
 				return nil

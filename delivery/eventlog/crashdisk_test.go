@@ -32,7 +32,20 @@ type node struct {
 
 	children map[string]*node // of a folder
 	stable   map[string]*node
-	pending  []func(map[string]*node)
+	pending  []change
+}
+
+// change is what happened in a folder: a name went, a name came.
+type change struct {
+	gone, come string
+	n          *node
+}
+
+func (c change) do(m map[string]*node) {
+	delete(m, c.gone)
+	if c.come != "" {
+		m[c.come] = c.n
+	}
 }
 
 func newFolder() *node { return &node{children: map[string]*node{}, stable: map[string]*node{}} }
@@ -41,10 +54,10 @@ func newCrashDisk() *crashDisk {
 	return &crashDisk{root: newFolder(), before: func(string) error { return nil }}
 }
 
-// change does f to a folder; a crash may undo it until the folder is synced.
-func (n *node) change(f func(map[string]*node)) {
-	f(n.children)
-	n.pending = append(n.pending, f)
+// change does c to a folder; a crash may undo it until the folder is synced.
+func (n *node) change(c change) {
+	c.do(n.children)
+	n.pending = append(n.pending, c)
 }
 
 func (n *node) sync() { n.stable, n.pending = maps.Clone(n.children), nil }
@@ -82,8 +95,7 @@ func (d *crashDisk) MkdirAll(dir string) error {
 		n := d.root
 		for part := range strings.SplitSeq(dir, "/") {
 			if n.children[part] == nil {
-				made := newFolder()
-				n.change(func(m map[string]*node) { m[part] = made })
+				n.change(change{come: part, n: newFolder()})
 			}
 			n.sync()
 			n = n.children[part]
@@ -102,7 +114,7 @@ func (d *crashDisk) Create(path string) (file, error) {
 		if folder.children[name] != nil {
 			return fs.ErrExist
 		}
-		folder.change(func(m map[string]*node) { m[name] = made })
+		folder.change(change{come: name, n: made})
 		return nil
 	})
 	return &crashFile{d, made}, err
@@ -126,8 +138,7 @@ func (d *crashDisk) Rename(from, to string) error {
 		if folder == nil || folder.children[old] == nil {
 			return fs.ErrNotExist
 		}
-		name := filepath.Base(to)
-		folder.change(func(m map[string]*node) { m[name] = m[old]; delete(m, old) })
+		folder.change(change{gone: old, come: filepath.Base(to), n: folder.children[old]})
 		return nil
 	})
 }
@@ -141,7 +152,7 @@ func (d *crashDisk) Remove(path string) error {
 		if len(folder.children[name].children) > 0 {
 			return syscall.ENOTEMPTY
 		}
-		folder.change(func(m map[string]*node) { delete(m, name) })
+		folder.change(change{gone: name})
 		return nil
 	})
 }
@@ -251,6 +262,38 @@ func (d *crashDisk) crash(random *rand.Rand) *crashDisk {
 	return after
 }
 
+// kill is what the end of the process leaves: everything, synced or not. A power
+// cut may still follow.
+func (d *crashDisk) kill() *crashDisk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	after := newCrashDisk()
+	after.root = d.root.clone(map[*node]*node{})
+	return after
+}
+
+func (n *node) clone(known map[*node]*node) *node {
+	if n == nil || known[n] != nil {
+		return known[n]
+	}
+	c := &node{data: slices.Clone(n.data), synced: n.synced, damaged: n.damaged}
+	known[n] = c
+	if n.children == nil {
+		return c
+	}
+	c.children, c.stable = map[string]*node{}, map[string]*node{}
+	for name, child := range n.children {
+		c.children[name] = child.clone(known)
+	}
+	for name, child := range n.stable {
+		c.stable[name] = child.clone(known)
+	}
+	for _, p := range n.pending {
+		c.pending = append(c.pending, change{p.gone, p.come, p.n.clone(known)})
+	}
+	return c
+}
+
 const sector = 512
 
 func (n *node) crash(random *rand.Rand) *node {
@@ -258,14 +301,12 @@ func (n *node) crash(random *rand.Rand) *node {
 		return (&node{data: n.torn(random)}).settled()
 	}
 	left := maps.Clone(n.stable)
-	for _, f := range n.pending[:random.IntN(len(n.pending)+1)] {
-		f(left)
+	for _, c := range n.pending[:random.IntN(len(n.pending)+1)] {
+		c.do(left)
 	}
 	after := newFolder()
 	for _, name := range slices.Sorted(maps.Keys(left)) {
-		if left[name] != nil {
-			after.children[name] = left[name].crash(random)
-		}
+		after.children[name] = left[name].crash(random)
 	}
 	after.sync()
 	return after

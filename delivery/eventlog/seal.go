@@ -79,6 +79,9 @@ func (s *stream) cut(d disk, seg *segment, b []byte) ([]byte, contents, error) {
 	if err := d.Cut(s.file(seg), int64(whole)); err != nil {
 		return nil, c, err
 	}
+	if err := d.SyncDir(s.dir); err != nil {
+		return nil, c, err
+	}
 	w := c.reader.Writer()
 	switch {
 	case c.reader.Sealed():

@@ -82,6 +82,11 @@ func (s *stream) marker(seq uint64) string {
 // findStreams lists what earlier processes left, the oldest first, without
 // reading any of it: the start does not wait for gigabytes.
 func findStreams(d disk, dir string, log *slog.Logger) ([]*stream, error) {
+	// What a killed process renamed may not be durable yet; nothing is built on it
+	// before it is.
+	if err := d.SyncDir(dir); err != nil {
+		return nil, err
+	}
 	entries, err := d.List(dir)
 	if err != nil {
 		return nil, err

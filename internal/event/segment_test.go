@@ -165,6 +165,29 @@ func TestFrameKnowsItsPlace(t *testing.T) {
 	f("two footers", append(bytes.Clone(b), b[cuts[len(cuts)-2]:]...), len(records))
 }
 
+// A footer whose sum is right still has to count right, and to be marked.
+func TestFooterCounts(t *testing.T) {
+	t.Parallel()
+	records := sampleRecords()
+	f := func(name string, mark bool, payload ...byte) {
+		t.Helper()
+		w := NewWriter(sampleProcess, 7)
+		b := w.AppendRecord(w.AppendHeader(nil), &records[0])
+		if mark {
+			w.Synced()
+		}
+		if _, _, err := read(w.AppendFrame(b, payload)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f("counts too many", true, footerType, 2)
+	f("counts too few", true, footerType, 0)
+	f("not marked", false, footerType, 1)
+	f("without a count", true, footerType)
+	f("with more than a count", true, footerType, 1, 1)
+	f("padded count", true, footerType, 0x81, 0)
+}
+
 // Pages of one unsynced batch may reach the disk in any order; that is a tear.
 // The same hole before a later batch is damage.
 func TestTornOrCorrupt(t *testing.T) {
