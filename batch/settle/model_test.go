@@ -145,6 +145,7 @@ func (m *model) actions(gentle bool) (list []func()) {
 	add(1, m.settleNow)
 	add(1, m.start)
 	add(1, m.end)
+	add(1, m.crash)
 	add(1, m.edit)
 	if !gentle {
 		add(1, m.kill)
@@ -356,6 +357,14 @@ func (m *model) kill() {
 		} else {
 			p.pending = slices.Clip(p.pending)
 		}
+	}
+}
+
+// crash is a kill whose successor finds the disk at once.
+func (m *model) crash() {
+	if p, ok := pick(m, m.alive()); ok {
+		m.endOf(p)
+		m.start()
 	}
 }
 
