@@ -109,6 +109,9 @@ func (c Config) validate() error {
 			mistake("%s: %q is not a web address without query, such as https://ads.example.com", base.name, base.value)
 		}
 	}
+	if c.PublicURL == "" && everyAddress(c.Listen) {
+		mistake("PUBLIC_URL is not set, and LISTEN, %s, names no host that browsers could reach", c.Listen)
+	}
 	for _, file := range []struct{ name, value string }{{"TOKEN_KEYS", c.TokenKeys}, {"GEOIP_FILE", c.GeoIPFile}} {
 		if file.value == "" {
 			continue
@@ -152,6 +155,16 @@ func (c Config) durations() (mistakes []error) {
 		mistakes = append(mistakes, fmt.Errorf("HOLD: %s is longer than BANK_LONGEST_HOLD, %s", c.Hold, c.Bank.LongestHold))
 	}
 	return mistakes
+}
+
+// everyAddress tells whether listen stands for all of a machine's addresses.
+func everyAddress(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
 func isBase(text string) bool {

@@ -16,19 +16,21 @@ const (
 	logPatience      = 25 * time.Second
 )
 
-// drain ends the process in the order in which its parts feed one another:
-// requests first, then what they reserved from, at last the log, which the
-// others still write into. It goes on after a step that fails.
-//
-// During cfg.Drain everything is answered as before, but with Connection: close
-// and not ready: balancers notice late, and a connection that is kept open
-// would otherwise be cut in the middle of its next request.
-func (p *process) drain(stop context.CancelFunc, running *sync.WaitGroup) error {
-	started := time.Now()
+// announce tells everybody that the process will go, and serves on for
+// cfg.Drain. Everything is answered as before, but with Connection: close and not
+// ready: balancers notice late, and a connection that is kept open would
+// otherwise be cut in the middle of its next request.
+func (p *process) announce() {
 	p.server.draining.Store(true)
 	p.log.Info("drain begins", "accepting_for", p.cfg.Drain.String())
 	time.Sleep(p.cfg.Drain)
+}
 
+// drain ends the process in the order in which its parts feed one another:
+// requests first, then what they reserved from, at last the log, which the
+// others still write into. It goes on after a step that fails.
+func (p *process) drain(stop context.CancelFunc, running *sync.WaitGroup) error {
+	started := time.Now()
 	requests := p.step("requests are answered", requestsPatience, p.web.ShutdownWithContext)
 	stop()
 	running.Wait()

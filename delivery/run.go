@@ -83,6 +83,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 	select {
 	case <-ctx.Done():
+		p.announce()
 	case err = <-failed:
 	}
 	return errors.Join(err, p.drain(stop, &running))

@@ -164,10 +164,15 @@ func (s *testServer) serve(t testing.TB, snap *snapshot.Snapshot) {
 
 // lease puts a lease into service, as the bank does.
 func (s *testServer) lease(id ad.ID, micros, impressions int64) *lease.Lease {
-	l := lease.New(ulid.Make(), id, microsOf(micros), impressions)
-	l.From, l.Until = testNow.Add(-time.Hour).UnixMicro(), testNow.Add(time.Hour).UnixMicro()
+	l := testLease(id, micros, impressions)
 	s.book.Slot(id).Store(l)
 	s.board.changed(id)
+	return l
+}
+
+func testLease(id ad.ID, micros, impressions int64) *lease.Lease {
+	l := lease.New(ulid.Make(), id, microsOf(micros), impressions)
+	l.From, l.Until = testNow.Add(-time.Hour).UnixMicro(), testNow.Add(time.Hour).UnixMicro()
 	return l
 }
 
