@@ -124,9 +124,6 @@ func (c *console) advertiserPage(w http.ResponseWriter, r *http.Request) error {
 		{Name: views.T(lang, "noun.id"), Value: fmt.Sprint(a.ID)},
 	}, stampDetails(lang, a.Stamp, ch.zone)...)
 	table := c.campaignTable(ctx, ch, campaigns)
-	if table.Action != nil {
-		p.Actions = append(p.Actions, *table.Action)
-	}
 	return c.show(w, r, views.Thing(p, details, []views.Table{table}))
 }
 

@@ -138,9 +138,6 @@ func (c *console) campaignPage(w http.ResponseWriter, r *http.Request) error {
 	if mayEditDemand(ctx) && k.Status != ad.Archived {
 		p.Actions = append(statusActions(lang, campaignPath(k.ID), k.Status, k.Version), views.Action{Text: views.T(lang, "form.edit"), URL: campaignPath(k.ID) + "/edit"})
 	}
-	if table.Action != nil {
-		p.Actions = append(p.Actions, *table.Action)
-	}
 	details := append([]views.Detail{
 		{Name: views.T(lang, "noun.starts_at"), Value: views.Moment(k.StartsAt, ch.zone)},
 		{Name: views.T(lang, "noun.ends_at"), Value: views.Moment(k.EndsAt, ch.zone)},

@@ -50,7 +50,7 @@ func demandTiles(lang string, t postgres.Counts, note string) []views.Tile {
 	return []views.Tile{
 		{Name: views.T(lang, "report.impressions"), Value: views.Count(t.Impressions), Note: note, URL: "/report"},
 		{Name: views.T(lang, "report.clicks"), Value: views.Count(t.Clicks), Note: "CTR " + report.CTR(t), URL: "/report"},
-		{Name: views.T(lang, "report.spend"), Value: t.Spend.String(), Note: "eCPM " + report.ECPM(t.Spend, t.Impressions), URL: "/report"},
+		{Name: views.T(lang, "report.spend"), Value: report.Round(t.Spend), Note: "eCPM " + report.ECPM(t.Spend, t.Impressions), URL: "/report"},
 	}
 }
 
@@ -88,7 +88,7 @@ func (c *console) waiting(ctx context.Context) (views.Tile, views.Table, error) 
 	}
 	table, err := c.reviewTable(ctx, pending[:min(homeRows, len(pending))])
 	if len(pending) > homeRows {
-		table.Next = "/reviews"
+		table.Next, table.NextText = "/reviews", views.T(lang, "list.all")
 	}
 	return views.Tile{Name: views.T(lang, "home.waiting"), Value: count, Note: views.T(lang, "home.waiting_note"), URL: "/reviews"}, table, err
 }
@@ -139,7 +139,7 @@ func (c *console) publisherHome(ctx context.Context) ([]views.Tile, []views.Tabl
 	tiles := []views.Tile{
 		{Name: views.T(lang, "report.impressions"), Value: views.Count(total.Impressions), Note: note, URL: "/supply"},
 		{Name: views.T(lang, "report.clicks"), Value: views.Count(total.Clicks), Note: "CTR " + report.CTR(total), URL: "/supply"},
-		{Name: views.T(lang, "report.revenue"), Value: total.Revenue.String(), Note: views.T(lang, "report.revenue_note"), URL: "/supply"},
+		{Name: views.T(lang, "report.revenue"), Value: report.Round(total.Revenue), Note: views.T(lang, "report.revenue_note"), URL: "/supply"},
 		{Name: "eCPM", Value: report.ECPM(total.Revenue, total.Impressions), URL: "/supply"},
 	}
 	return tiles, []views.Table{c.propertyTable(ctx, supply{publisher: publisher}, properties)}, nil

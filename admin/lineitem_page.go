@@ -32,9 +32,6 @@ func (c *console) lineItemPage(w http.ResponseWriter, r *http.Request) error {
 	if mayEditDemand(ctx) && l.Status != ad.Archived {
 		p.Actions = append(statusActions(lang, lineItemPath(l.ID), l.Status, l.Version), views.Action{Text: views.T(lang, "form.edit"), URL: lineItemPath(l.ID) + "/edit"})
 	}
-	if table.Action != nil {
-		p.Actions = append(p.Actions, *table.Action)
-	}
 	details := append([]views.Detail{
 		{Name: views.T(lang, "lineitem.tier"), Value: views.T(lang, "tier."+l.Tier.String())},
 		{Name: views.T(lang, "lineitem.cpm"), Value: l.CPM.String()},

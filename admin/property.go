@@ -144,9 +144,6 @@ func (c *console) propertyPage(w http.ResponseWriter, r *http.Request) error {
 		path := propertyPath(s.property.ID)
 		p.Actions = append(statusActions(lang, path, s.property.Status, s.property.Version), views.Action{Text: views.T(lang, "form.edit"), URL: path + "/edit"})
 	}
-	if table.Action != nil {
-		p.Actions = append(p.Actions, *table.Action)
-	}
 	details := append([]views.Detail{
 		{Name: views.T(lang, "property.kind"), Value: views.T(lang, "kind."+string(s.property.Kind))},
 		{Name: views.T(lang, "property.domain"), Value: s.property.Domain},

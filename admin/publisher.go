@@ -114,9 +114,6 @@ func (c *console) publisherPage(w http.ResponseWriter, r *http.Request) error {
 		path := publisherPath(s.publisher.ID)
 		p.Actions = append(statusActions(lang, path, s.publisher.Status, s.publisher.Version), views.Action{Text: views.T(lang, "form.edit"), URL: path + "/edit"})
 	}
-	if table.Action != nil {
-		p.Actions = append(p.Actions, *table.Action)
-	}
 	details := append([]views.Detail{
 		{Name: views.T(lang, "publisher.domain"), Value: s.publisher.Domain}, {Name: views.T(lang, "noun.id"), Value: fmt.Sprint(s.publisher.ID)},
 	}, stampDetails(lang, s.publisher.Stamp, time.UTC)...)

@@ -113,7 +113,7 @@ func reportDetail(ctx context.Context, lang, kind string, id ad.ID) views.Detail
 }
 
 // tableRows bounds a report's table; the CSV has all.
-const tableRows = 500
+const tableRows = 200
 
 func (c *console) reportPage(w http.ResponseWriter, r *http.Request) error {
 	ctx, lang := r.Context(), langOf(r)
@@ -141,7 +141,7 @@ func (c *console) reportPage(w http.ResponseWriter, r *http.Request) error {
 	tiles := []views.Tile{
 		{Name: views.T(lang, "report.impressions"), Value: views.Count(total.Impressions)},
 		{Name: views.T(lang, "report.clicks"), Value: views.Count(total.Clicks), Note: "CTR " + report.CTR(total)},
-		{Name: views.T(lang, "report.spend"), Value: total.Spend.String(), Note: "eCPM " + report.ECPM(total.Spend, total.Impressions)},
+		{Name: views.T(lang, "report.spend"), Value: report.Round(total.Spend), Note: "eCPM " + report.ECPM(total.Spend, total.Impressions)},
 		{Name: views.T(lang, "report.invalid"), Value: views.Count(total.Invalid), Note: views.T(lang, "report.invalid_note")},
 	}
 	chart := c.chart(lang, d, func(c postgres.Counts) money.Micros { return c.Spend }, "report.spend")

@@ -41,7 +41,7 @@ func (c *console) supplyPage(w http.ResponseWriter, r *http.Request) error {
 	tiles := []views.Tile{
 		{Name: views.T(lang, "report.impressions"), Value: views.Count(total.Impressions)},
 		{Name: views.T(lang, "report.clicks"), Value: views.Count(total.Clicks), Note: "CTR " + report.CTR(total)},
-		{Name: views.T(lang, "report.revenue"), Value: total.Revenue.String()},
+		{Name: views.T(lang, "report.revenue"), Value: report.Round(total.Revenue)},
 		{Name: "eCPM", Value: report.ECPM(total.Revenue, total.Impressions), Note: views.T(lang, "report.revenue_note")},
 	}
 	chart := c.chart(lang, d, func(c postgres.Counts) money.Micros { return c.Revenue }, "report.revenue")

@@ -124,9 +124,14 @@ func ECPM(amount money.Micros, impressions int64) string {
 	if impressions <= 0 {
 		return "–"
 	}
+	return Round(max(amount, 0).MulDiv(1000, impressions))
+}
+
+// Round writes an amount to a hundredth of a unit, rounded half up, where a glance
+// is enough; tables and CSV have it to the micro.
+func Round(amount money.Micros) string {
 	const cent = money.Unit / 100
-	micros := max(amount, 0).MulDiv(1000, impressions)
-	return ((micros + cent/2) / cent * cent).String()
+	return ((amount + cent/2) / cent * cent).String()
 }
 
 // WriteCSV writes a header and rows, guarding every cell against spreadsheets

@@ -119,6 +119,7 @@ var pageTexts = map[string]words{
 	"lineitem.tier_hint":       {"A higher tier wins over all lower ones, whatever the price.", "上位のティアは価格にかかわらず下位より優先されます。"},
 	"lineitem.unlimited":       {"No limit", "上限なし"},
 
+	"list.all":  {"Show all", "すべて表示"},
 	"list.next": {"Next page", "次のページ"},
 
 	"meter.label":    {"%s: %s spent, %s held, of %s", "%s: 消化 %s、確保中 %s、上限 %s"},

@@ -66,13 +66,14 @@ type Column struct {
 
 // Table is a list; Empty is what stands there instead when it has no rows.
 type Table struct {
-	Title   string
-	Columns []Column
-	Rows    [][]Cell
-	Total   []Cell // last row, set apart; nil: none
-	Empty   Empty
-	Next    string // address of the next page of the list
-	Action  *Action
+	Title    string
+	Columns  []Column
+	Rows     [][]Cell
+	Total    []Cell // last row, set apart; nil: none
+	Empty    Empty
+	Next     string // address of the next page of the list
+	NextText string // what leads there; "": the next page
+	Action   *Action
 }
 
 // Empty says what a list is for and what to do first.

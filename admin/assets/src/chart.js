@@ -20,6 +20,7 @@ export function chart(element) {
 function colours(element, dark) {
   return {
     text: getComputedStyle(element).color,
+    font: getComputedStyle(element).fontFamily, // a canvas inherits none
     line: dark ? "#3b4656" : "#e3e8ef",
     panel: dark ? "#1f2937" : "#ffffff",
     series: dark ? ["#4c8dff", "#f5a524", "#3f9f7f"] : ["#2f62e0", "#c26a00", "#8fd3bb"],
@@ -36,7 +37,7 @@ function options(data, colour) {
   });
   return {
     color: colour.series,
-    textStyle: { fontFamily: "inherit" },
+    textStyle: { fontFamily: colour.font },
     animationDuration: 300,
     aria: { enabled: false }, // the element has its own label, and a table below
     grid: { left: 4, right: 4, top: 36, bottom: 4, containLabel: true },
