@@ -134,43 +134,61 @@ func (k *compiler) group() {
 
 func (k *compiler) addCreatives() error {
 	c := k.catalog
-	c.Creatives = make([]Creative, len(k.snapshot.Creatives))
-	for i := range k.snapshot.Creatives {
-		made, err := k.creative(&k.snapshot.Creatives[i])
-		if err != nil {
+	order, err := k.orderCreatives()
+	if err != nil {
+		return err
+	}
+	c.Creatives = make([]Creative, len(order))
+	from := 0
+	for i, o := range order {
+		if c.Creatives[i], err = k.creative(&k.snapshot.Creatives[o.from], o); err != nil {
 			return err
 		}
-		c.Creatives[i] = made
-	}
-	slices.SortFunc(c.Creatives, func(a, b Creative) int {
-		return cmp.Or(cmp.Compare(k.items[a.LineItem], k.items[b.LineItem]), cmp.Compare(a.Shape, b.Shape), cmp.Compare(a.ID, b.ID))
-	})
-	from := 0
-	for i := range c.Creatives {
 		c.Creatives[i].Index = i
-		if i+1 == len(c.Creatives) || c.Creatives[i+1].LineItem != c.Creatives[i].LineItem {
-			c.LineItems[k.items[c.Creatives[i].LineItem]].Creatives = c.Creatives[from : i+1 : i+1]
+		if i+1 == len(order) || order[i+1].item != o.item {
+			c.LineItems[o.item].Creatives = c.Creatives[from : i+1 : i+1]
 			from = i + 1
 		}
 	}
 	return nil
 }
 
-func (k *compiler) creative(from *snapshot.Creative) (Creative, error) {
-	place, ok := k.items[from.LineItem]
-	if !ok {
-		return Creative{}, fmt.Errorf("creative %d is of line item %d, which is not there", from.ID, from.LineItem)
+// ordered is what decides a creative's place: sorting these and not the
+// creatives themselves takes a third of the time.
+type ordered struct {
+	item  int // its line item's place
+	shape uint16
+	id    ad.ID
+	from  int // in the snapshot
+}
+
+func (k *compiler) orderCreatives() ([]ordered, error) {
+	order := make([]ordered, len(k.snapshot.Creatives))
+	for i := range order {
+		from := &k.snapshot.Creatives[i]
+		item, ok := k.items[from.LineItem]
+		if !ok {
+			return nil, fmt.Errorf("creative %d is of line item %d, which is not there", from.ID, from.LineItem)
+		}
+		number, err := k.shape(shape{from.Format, from.Width, from.Height})
+		if err != nil {
+			return nil, err
+		}
+		order[i] = ordered{item, number, from.ID, i}
 	}
+	slices.SortFunc(order, func(a, b ordered) int {
+		return cmp.Or(cmp.Compare(a.item, b.item), cmp.Compare(a.shape, b.shape), cmp.Compare(a.id, b.id))
+	})
+	return order, nil
+}
+
+func (k *compiler) creative(from *snapshot.Creative, o ordered) (Creative, error) {
 	if !isLanding(from.LandingURL) {
 		return Creative{}, fmt.Errorf("creative %d has a landing URL that is no place for a redirect", from.ID)
 	}
-	number, err := k.shape(shape{from.Format, from.Width, from.Height})
-	if err != nil {
-		return Creative{}, err
-	}
-	item := &k.catalog.LineItems[place]
+	item := &k.catalog.LineItems[o.item]
 	return Creative{
-		ID: from.ID, Shape: number, Revision: from.Revision,
+		ID: from.ID, Shape: o.shape, Revision: from.Revision,
 		Format: from.Format, Width: from.Width, Height: from.Height,
 		LandingURL: from.LandingURL, Image: from.Image, Markup: from.Markup,
 		Domain: k.advertisers[item.Advertiser].domain, Campaign: item.Campaign,

@@ -81,13 +81,19 @@ type directory struct {
 }
 
 func newDirectory(n int, id func(int) ad.ID) directory {
-	d := directory{places: make([]uint32, n), id: id}
-	for i := range d.places {
-		d.places[i] = uint32(i)
+	type entry struct {
+		id    ad.ID
+		place uint32
 	}
-	slices.SortFunc(d.places, func(a, b uint32) int {
-		return cmp.Or(cmp.Compare(id(int(a)), id(int(b))), cmp.Compare(a, b))
-	})
+	entries := make([]entry, n)
+	for i := range entries {
+		entries[i] = entry{id(i), uint32(i)}
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.place, b.place)) })
+	d := directory{places: make([]uint32, n), id: id}
+	for i := range entries {
+		d.places[i] = entries[i].place
+	}
 	return d
 }
 
