@@ -37,7 +37,7 @@ func (c *committer) run() {
 			c.answer(g, n, err)
 			c.spare = g.payloads // its callers look at the outcome only
 		case Rotate:
-			c.log.shipper.add(c.stream, segment{seq: out.Seq, file: c.file, writer: c.writer, keep: c.stream.written})
+			c.log.shipper.add(c.stream, segment{seq: out.Seq, file: c.file, writer: c.writer, keep: c.stream.written, size: c.stream.written})
 			c.file = nil
 		case Renew:
 			c.renew()
@@ -127,6 +127,7 @@ func (c *committer) create(seq uint64) error {
 	}
 	f, err := d.Create(path)
 	if err != nil {
+		c.stream.made = false // somebody may have removed the folder
 		return err
 	}
 	c.file, c.writer, c.stream.written = f, event.NewWriter(c.stream.process, seq), 0
@@ -183,7 +184,7 @@ func (c *committer) wake(g *group) {
 func (c *committer) abandon(out Output) {
 	c.discard()
 	if out.Keep > 0 {
-		c.log.shipper.add(c.stream, segment{seq: out.Seq, keep: out.Keep})
+		c.log.shipper.add(c.stream, segment{seq: out.Seq, keep: out.Keep, size: out.Keep})
 	}
 }
 

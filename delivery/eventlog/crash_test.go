@@ -74,7 +74,7 @@ func (p crashPoint) recovered(t *testing.T, n int, again func(op string) error) 
 	if left, _ := p.disk.List("log"); len(left) > 0 {
 		return fmt.Errorf("left behind: %v", left)
 	}
-	stream, err := streamOf(p.bucket.objects, processID(1))
+	stream, err := streamOf(p.bucket.clone().objects, processID(1))
 	if err != nil && !(errors.Is(err, errNoStream) && len(p.known.acked) == 0) {
 		return err
 	}

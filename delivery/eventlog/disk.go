@@ -9,7 +9,7 @@ import (
 // disk is the file system under the log. It is an interface because the crash
 // tests bring a second one, which forgets what was not synced.
 type disk interface {
-	MkdirAll(dir string) error
+	MkdirAll(dir string) error            // durable, with all that it made
 	Create(path string) (file, error)     // fails when path exists
 	Cut(path string, size int64) error    // truncates and syncs
 	Rename(from, to string) error         // within one folder
@@ -38,11 +38,20 @@ type osFile struct{ *os.File }
 
 func (f osFile) Datasync() error { return datasync(f.File) }
 
-func (osDisk) MkdirAll(dir string) error {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+func (d osDisk) MkdirAll(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := d.MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !os.IsExist(err) {
 		return err
 	}
-	return osDisk{}.SyncDir(filepath.Dir(dir))
+	return d.SyncDir(parent)
 }
 
 func (osDisk) Create(path string) (file, error) {

@@ -128,7 +128,7 @@ func Open(cfg Config) (*Log, error) {
 	if cfg.Bucket == nil || cfg.Now == nil || cfg.Dir == "" || cfg.Process.IsZero() {
 		return nil, errors.New("event log: folder, process, bucket and clock are needed")
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+	if err := (osDisk{}).MkdirAll(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("log folder: %w", err)
 	}
 	held, err := lock(cfg.Dir, cfg.Process)

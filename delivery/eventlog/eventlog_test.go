@@ -23,7 +23,7 @@ func TestRotation(t *testing.T) {
 		f := func(objects int) {
 			t.Helper()
 			synctest.Wait()
-			if got := len(bucket.objects); got != objects {
+			if got := len(bucket.clone().objects); got != objects {
 				t.Errorf("after %v: %d objects, want %d", time.Since(begun), got, objects)
 			}
 		}
@@ -105,7 +105,7 @@ func TestTelemetry(t *testing.T) {
 			t.Errorf("%v, %d dropped", took, dropped)
 		}
 		closeAll(t, l)
-		stream, err := streamOf(bucket.objects, processID(1))
+		stream, err := streamOf(bucket.clone().objects, processID(1))
 		if want := 20_001 - int(l.Stats().Dropped); err != nil || len(stream) != want {
 			t.Errorf("%d records instead of %d, %v", len(stream), want, err)
 		}
@@ -171,12 +171,12 @@ func TestReopen(t *testing.T) {
 			t.Error("reopened under its own id")
 		}
 		time.Sleep(time.Second)
-		before, err := streamOf(bucket.objects, processID(1)) // ended while the log goes on
+		before, err := streamOf(bucket.clone().objects, processID(1)) // ended while the log goes on
 		if err != nil {
 			t.Error(err)
 		}
 		closeAll(t, l)
-		after, err := streamOf(bucket.objects, processID(2))
+		after, err := streamOf(bucket.clone().objects, processID(2))
 		if err == nil {
 			err = known.check(before, after)
 		}
@@ -213,7 +213,7 @@ func TestReopenOnBrokenDisk(t *testing.T) {
 			t.Error(err)
 		}
 		closeAll(t, l)
-		if _, err := streamOf(bucket.objects, processID(2)); err != nil {
+		if _, err := streamOf(bucket.clone().objects, processID(2)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -233,7 +233,7 @@ func TestAppendRefuses(t *testing.T) {
 	f("an unknown type", &event.Record{Type: 99})
 	f("an impression of nothing", &event.Record{Type: event.Impression})
 	closeAll(t, l)
-	stream, err := streamOf(bucket.objects, processID(1))
+	stream, err := streamOf(bucket.clone().objects, processID(1))
 	if err != nil || len(stream) != 1 {
 		t.Errorf("%d records, %v", len(stream), err)
 	}

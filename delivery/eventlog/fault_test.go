@@ -62,7 +62,7 @@ func failAt(t *testing.T, n int64) (fired bool, cut crashPoint) {
 	group.Wait()
 	closeAll(t, l)
 	d.before = func(string) error { return nil }
-	stream, err := streamOf(bucket.objects, processID(1))
+	stream, err := streamOf(bucket.clone().objects, processID(1))
 	if err == nil {
 		err = known.check(stream)
 	}
@@ -167,7 +167,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 
 func checkShipped(t *testing.T, bucket *fakeBucket, known *tally, l *Log) {
 	t.Helper()
-	stream, err := streamOf(bucket.objects, processID(1))
+	stream, err := streamOf(bucket.clone().objects, processID(1))
 	if err == nil {
 		err = known.check(stream)
 	}

@@ -100,7 +100,7 @@ func TestRecovery(t *testing.T) {
 func numbersOf(t *testing.T, bucket *fakeBucket) (numbers []uint64, ends, objects int) {
 	t.Helper()
 	for seq := uint64(1); seq < 10; seq++ {
-		b, ok := bucket.objects[event.SegmentName(processID(1), seq)]
+		b, ok := bucket.get(event.SegmentName(processID(1), seq))
 		if !ok {
 			continue
 		}

@@ -74,7 +74,7 @@ func (sh *shipper) backlog() (segments int, bytes int64) {
 	for _, s := range sh.streams {
 		segments += len(s.queue)
 		for _, seg := range s.queue {
-			bytes += max(seg.keep, 0)
+			bytes += seg.size
 		}
 	}
 	return segments, bytes
@@ -99,6 +99,9 @@ func (sh *shipper) drain(ctx context.Context, committed <-chan struct{}) error {
 	case <-time.After(longest): // a bucket that does not listen to its context
 	}
 	segments, bytes := sh.backlog()
+	if sh.unended() == 0 {
+		return nil
+	}
 	return fmt.Errorf("event log: %d segments (%d bytes) and the end of %d streams are not in the bucket; they stay in %s, and the next start on this folder ships them: %w",
 		segments, bytes, sh.unended(), sh.cfg.Dir, context.Cause(ctx))
 }

@@ -50,6 +50,7 @@ type segment struct {
 	file   file // still open: only the seal is missing; else nil
 	writer event.Writer
 	keep   int64 // bytes that count; -1: what reads as whole
+	size   int64 // on disk, about
 	whole  bool  // a .seg
 }
 
@@ -100,8 +101,10 @@ func findStreams(d disk, dir string, log *slog.Logger) ([]*stream, error) {
 		case err != nil || !e.dir:
 			log.Warn("event log: not mine, left alone", "file", filepath.Join(dir, e.name))
 		case over:
-			if err := clearEnded(d, filepath.Join(dir, e.name)); err != nil {
-				log.Warn("event log: cannot remove a shipped stream's folder", "error", err)
+			kept, err := clearEnded(d, filepath.Join(dir, e.name))
+			if kept || err != nil {
+				log.Error("event log: a shipped stream's folder stays; quarantined segments in it wait for a person",
+					"folder", filepath.Join(dir, e.name), "quarantined", kept, "error", err)
 			}
 		default:
 			s := newStream(dir, process)
@@ -132,9 +135,9 @@ func (s *stream) scan(d disk, log *slog.Logger) error {
 		case ending == bad:
 			log.Error("event log: a quarantined segment waits for a person", "file", filepath.Join(s.dir, e.name))
 		case ending == opened:
-			s.queue = append(s.queue, segment{seq: seq, keep: -1})
+			s.queue = append(s.queue, segment{seq: seq, keep: -1, size: e.size})
 		case ending == sealed:
-			s.queue = append(s.queue, segment{seq: seq, keep: e.size, whole: true})
+			s.queue = append(s.queue, segment{seq: seq, keep: e.size, size: e.size, whole: true})
 		}
 		s.next = max(s.next, seq+1)
 	}
@@ -174,29 +177,29 @@ func (s *stream) end(d disk) error {
 	if err := d.SyncDir(filepath.Dir(s.dir)); err != nil {
 		return err
 	}
-	return clearEnded(d, gone)
+	_, err := clearEnded(d, gone)
+	return err
 }
 
 // clearEnded removes an ended stream's folder, but not what is quarantined in it.
-func clearEnded(d disk, dir string) error {
+func clearEnded(d disk, dir string) (kept bool, err error) {
 	entries, err := d.List(dir)
 	if err != nil {
-		return err
+		return false, err
 	}
-	kept := false
 	for _, e := range entries {
 		if filepath.Ext(e.name) == bad {
 			kept = true
 			continue
 		}
 		if err := d.Remove(filepath.Join(dir, e.name)); err != nil {
-			return err
+			return kept, err
 		}
 	}
 	if kept {
-		return nil
+		return true, nil
 	}
-	return d.Remove(dir)
+	return false, d.Remove(dir)
 }
 
 // remove is Remove for what may not be there.

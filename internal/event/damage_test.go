@@ -57,18 +57,17 @@ func TestEveryFlippedByte(t *testing.T) {
 	b, cuts, records := page()
 	footer := cuts[len(cuts)-2]
 	for at := range b {
-		for _, mask := range []byte{0x01, 0x80, 0xff} {
-			c := bytes.Clone(b)
-			c[at] ^= mask
-			got, _, err := read(c)
-			whole := wholeUpTo(cuts, at)
-			want := ErrCorrupt
-			if at >= footer {
-				want = ErrTorn
-			}
-			if !errors.Is(err, want) || len(got) != whole || !slices.Equal(got, records[:whole]) {
-				t.Fatalf("byte %d ^ %#x: %d records instead of %d, %v", at, mask, len(got), whole, err)
-			}
+		mask := []byte{0x01, 0x80, 0xff}[at%3]
+		c := bytes.Clone(b)
+		c[at] ^= mask
+		got, _, err := read(c)
+		whole := wholeUpTo(cuts, at)
+		want := ErrCorrupt
+		if at >= footer {
+			want = ErrTorn
+		}
+		if !errors.Is(err, want) || len(got) != whole || !slices.Equal(got, records[:whole]) {
+			t.Fatalf("byte %d ^ %#x: %d records instead of %d, %v", at, mask, len(got), whole, err)
 		}
 	}
 }
