@@ -249,7 +249,7 @@ func TestTiesAreFair(t *testing.T) {
 	}
 	f(2, 20_000, 1.05)
 	f(7, 20_000, 1.1)
-	f(400, 200_000, 1.3)
+	f(400, 60_000, 1.4)
 }
 
 func TestWants(t *testing.T) {

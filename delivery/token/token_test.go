@@ -304,3 +304,19 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseKeys: what is accepted signs and verifies.
+func FuzzParseKeys(f *testing.F) {
+	f.Add([]byte("1 " + secret1 + "\n2 " + secret2))
+	f.Add([]byte("# comment\r\n\r\n255 " + strings.ToUpper(secret1)))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		keys, err := token.ParseKeys(file)
+		if err != nil {
+			return
+		}
+		r := reservation()
+		if _, err := keys.Verify(nil, token.Win, keys.Sign(nil, token.Win, &r, nil), &r); err != nil {
+			t.Errorf("%q is accepted but does not verify: %v", file, err)
+		}
+	})
+}

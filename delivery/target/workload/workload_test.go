@@ -1,0 +1,69 @@
+package workload_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hayate-ads/hayate/delivery/target/workload"
+	"github.com/hayate-ads/hayate/internal/rule"
+)
+
+func TestSameSeedSameWorkload(t *testing.T) {
+	t.Parallel()
+	for _, mix := range []workload.Mix{workload.Network, workload.Publisher} {
+		if diff := cmp.Diff(workload.LineItems(3, mix, 500), workload.LineItems(3, mix, 500)); diff != "" {
+			t.Errorf("line items differ:\n%s", diff)
+		}
+		if diff := cmp.Diff(workload.Requests(3, mix, 500), workload.Requests(3, mix, 500)); diff != "" {
+			t.Errorf("requests differ:\n%s", diff)
+		}
+		if cmp.Equal(workload.LineItems(3, mix, 500), workload.LineItems(4, mix, 500)) {
+			t.Error("another seed makes the same line items")
+		}
+	}
+}
+
+// TestShares compares with the table that the workload is defined by.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	const n = 5_000
+	type side struct {
+		rule.Dimension
+		Exclude bool
+	}
+	f := func(mix workload.Mix, want map[side]float64) {
+		t.Helper()
+		got := make(map[side]float64)
+		live := 0.0
+		for _, item := range workload.LineItems(1, mix, n) {
+			for _, term := range item.Rule.Conjunctions[0] {
+				got[side{term.Dimension, term.Exclude}] += 1.0 / n
+			}
+			if item.Live {
+				live += 1.0 / n
+			}
+		}
+		want[side{}], got[side{}] = 0.7, live
+		for s, share := range want {
+			if math.Abs(got[s]-share) > 0.025 {
+				t.Errorf("mix %d: %.3f of line items constrain %v (exclude %v), want %.3f", mix, got[s], s.Dimension, s.Exclude, share)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("mix %d: dimensions %v, want %v", mix, got, want)
+		}
+	}
+	common := func() map[side]float64 {
+		return map[side]float64{
+			{rule.Country, false}: 0.7, {rule.DeviceType, false}: 0.4, {rule.OS, false}: 0.2,
+			{rule.Keyword, false}: 0.1, {rule.HourOfWeek, false}: 0.15,
+		}
+	}
+	network, publisher := common(), common()
+	network[side{rule.Property, false}], network[side{rule.Property, true}] = 0.1, 0.1
+	publisher[side{rule.Property, false}] = 0.97
+	f(workload.Network, network)
+	f(workload.Publisher, publisher)
+}
