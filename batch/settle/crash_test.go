@@ -1,9 +1,11 @@
 package settle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -256,4 +258,76 @@ func TestWithoutTheLockNothingIsWritten(t *testing.T) {
 	if !errors.Is(err, postgres.ErrSettlerLocked) || !strings.Contains(err.Error(), "settler") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestSettleAmongGrants runs a settler against processes that lease, log, report
+// and edit budgets all at once: nobody may fail, wait for ever, or miscount.
+func TestSettleAmongGrants(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var logged bytes.Buffer
+	w.cfg.Log = slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	w.cfg.batchBytes = 1
+	items := make([]ad.ID, 6)
+	for i := range items {
+		items[i] = w.lineItem(20_000, 10_000).ID
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var settler, processes sync.WaitGroup
+	settler.Go(func() {
+		if err := Follow(ctx, w.cfg); err != nil {
+			t.Errorf("follow: %v", err)
+		}
+	})
+	const workers, rounds, tokens = 4, 12, 5
+	for i := range workers {
+		processes.Go(func() { w.work(i, rounds, tokens, items) })
+	}
+	processes.Wait()
+	const impressions = workers * rounds * tokens
+	w.until(20*time.Second, func() bool { return w.totals().Impressions == impressions })
+	cancel()
+	settler.Wait()
+	w.pass(w.cfg.Bank.LongestHold + w.cfg.Bank.Margin + 10*time.Second)
+	books := w.totals()
+	books.check(t)
+	if books.ChargedN != impressions || books.Leased != 0 || books.Open != 0 {
+		t.Errorf("at the end %+v", books)
+	}
+	if logged.Len() > 0 {
+		t.Errorf("settle had trouble:\n%s", logged.String())
+	}
+}
+
+// work is the life of one process among others.
+func (w *world) work(n, rounds, tokens int, items []ad.ID) {
+	s := w.process()
+	for round := range rounds {
+		wants := make([]postgres.Want, len(items))
+		for j := range items {
+			item := items[(j*(2*n+1)+round)%len(items)] // each in an order of its own
+			wants[j] = postgres.Want{Lease: newULID(w.clock.Now()), LineItem: item, Micros: 10 * price, Impressions: 10}
+		}
+		grants := must[[]postgres.Grant](w.t)(w.db.Grant(w.t.Context(), s.process, wants, w.cfg.Bank))
+		for _, grant := range grants {
+			w.log(s, event.Record{Type: event.Open, Lease: leaseOf(grant)})
+		}
+		for k := range uint32(tokens) {
+			w.log(s, landing(event.Impression, w.token(s, grants[round%len(grants)], k)))
+		}
+		for j, grant := range grants {
+			if j != round%len(grants) {
+				w.log(s, w.closing(grant, 0))
+			}
+		}
+		w.ship(s)
+		w.beat(s)
+		if n == 0 {
+			item := must[ad.LineItem](w.t)(w.db.FindLineItem(w.t.Context(), postgres.System, items[round%len(items)]))
+			*item.DailyBudget += price
+			must[ad.LineItem](w.t)(w.db.UpdateLineItem(w.t.Context(), postgres.System, item))
+		}
+	}
+	w.log(s, event.Record{Type: event.End})
+	w.ship(s)
 }

@@ -133,6 +133,32 @@ func (w *world) state(s *stream) (state string) {
 	return state
 }
 
+// TestClosedLeaseOfALostProcess: the watermark says nothing of a lost process's
+// stream, so its closed leases wait for the bank's clock too.
+func TestClosedLeaseOfALostProcess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	item := w.lineItem(1000, 500)
+	lost, other := w.process(), w.process()
+	grant := w.grant(lost, item.ID, 10)
+	r := w.token(lost, grant, 0)
+	w.log(lost, w.closing(grant, 2))
+	w.ship(lost)
+	w.log(lost, landing(event.Impression, r)) // on its disk only
+	w.pass(w.cfg.Bank.LeaseTTL, other)
+	if got := w.totals(); got.Leased != 2*price || w.state(lost) != "lost" {
+		t.Errorf("%s leased, process %s; want what its tokens may still charge", got.Leased, w.state(lost))
+	}
+	w.log(lost, event.Record{Type: event.End})
+	w.ship(lost)
+	w.pass(5*time.Second, other)
+	got := w.totals()
+	got.check(t)
+	if got.Charged != price || got.Overage != 0 || got.Leased != 0 {
+		t.Errorf("at the end %+v", got)
+	}
+}
+
 // TestNobodyIsLostWhileTheBankIsAway: silence of the bank is not silence of the processes.
 func TestNobodyIsLostWhileTheBankIsAway(t *testing.T) {
 	t.Parallel()
