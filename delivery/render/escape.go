@@ -15,29 +15,41 @@ var attribute = strings.NewReplacer("&", "&amp;", `"`, "&quot;").Replace
 func quote(text string) string { return string(appendQuoted(nil, text)) }
 
 func appendQuoted[T string | []byte](dst []byte, text T) []byte {
-	const hex = "0123456789abcdef"
 	for i := 0; i < len(text); {
-		c := text[i]
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
+		from := i
+		for i < len(text) && plain(text[i]) {
 			i++
-		case c == '\n':
-			dst = append(dst, `\n`...)
-			i++
-		case c < 0x20 || c == '<' || c == 0x7f:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			i++
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
-			i++
-		default:
-			r, n := utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
-			dst = appendRune(dst, r)
-			i += n
 		}
+		dst = append(dst, text[from:i]...)
+		if i == len(text) {
+			break
+		}
+		if c := text[i]; c < utf8.RuneSelf {
+			dst = appendEscape(dst, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(string(text[i:min(i+utf8.UTFMax, len(text))]))
+		dst = appendRune(dst, r)
+		i += n
 	}
 	return dst
+}
+
+// plain tells of a character that stands for itself.
+func plain(c byte) bool {
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<'
+}
+
+func appendEscape(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, `\n`...)
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
 // appendRune writes malformed text as U+FFFD, so that the result is UTF-8.
