@@ -3,6 +3,8 @@ package eventlog
 import (
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -173,5 +175,60 @@ func checkShipped(t *testing.T, bucket *fakeBucket, known *tally, l *Log) {
 	}
 	if err != nil || l.Stats().Quarantined > 0 {
 		t.Errorf("%d quarantined, %v", l.Stats().Quarantined, err)
+	}
+}
+
+// TestNoRoomForFolder: not even the stream's folder can be made at the start.
+func TestNoRoomForFolder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, bucket, known := newCrashDisk(), newFakeBucket(), newTally()
+		if err := d.MkdirAll("log"); err != nil {
+			t.Fatal(err)
+		}
+		var isFull atomic.Bool
+		isFull.Store(true)
+		d.before = func(op string) error {
+			if isFull.Load() && op == "mkdir" {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		l, err := open(testConfig(processID(1), bucket), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for number := uint64(1); l.Writable() == nil; number++ {
+			_ = known.append(l, number)
+		}
+		isFull.Store(false)
+		time.Sleep(2 * time.Second)
+		if err := known.append(l, 1e6); err != nil {
+			t.Error(err)
+		}
+		closeAll(t, l)
+		checkShipped(t, bucket, known, l)
+	})
+}
+
+// TestFolderRemoved: somebody removes the stream's folder under the log. What
+// was in it is lost, and said so; what follows is not.
+func TestFolderRemoved(t *testing.T) {
+	t.Parallel()
+	dir, known := t.TempDir(), newTally()
+	logs, objects := filepath.Join(dir, "log"), filepath.Join(dir, "bucket")
+	l, err := Open(Config{Dir: logs, Process: processID(1), Bucket: folderBucket(t, objects), Now: time.Now, RotateEvery: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(logs, processID(1).String())); err != nil {
+		t.Fatal(err)
+	}
+	taken := false
+	for number := uint64(1); number < 20; number++ {
+		taken = known.append(l, number) == nil || taken
+	}
+	if err := shippedAll(l, objects, known); err != nil || !taken {
+		t.Errorf("taken %t, %v", taken, err)
 	}
 }
