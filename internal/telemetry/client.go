@@ -1,9 +1,12 @@
 package telemetry
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/DataDog/datadog-go/v5/statsd"
@@ -15,7 +18,9 @@ import (
 // Count, Gauge and Distribution cost a lock and some memory: they are for what happens a few times a
 // second. The path of a request uses [Client.Tally] and [Client.Samples].
 type Client struct {
-	agent *statsd.ClientDirect
+	agent  atomic.Pointer[statsd.ClientDirect] // nil until the agent's name resolves
+	active bool                                // an agent is configured
+	dial   func() (*statsd.ClientDirect, error)
 
 	mu      sync.Mutex
 	tallies []*Tally
@@ -27,25 +32,42 @@ type Client struct {
 // flushEvery is how long tallies and samples gather.
 const flushEvery = time.Second
 
+// redialEvery is how long a client waits before it looks up an agent's name again.
+const redialEvery = 10 * time.Second
+
 // NewClient connects to the agent that DD_DOGSTATSD_URL or DD_AGENT_HOST (with DD_DOGSTATSD_PORT)
 // names; without either it returns a client that sends nothing. Every metric carries the tags env,
 // service and version, from DD_ENV, DD_SERVICE and DD_VERSION or else the arguments, and its origin
-// from DD_ENTITY_ID. An agent that is away costs metrics, never an error after this.
+// from DD_ENTITY_ID. An agent that is away, or whose name does not resolve yet, costs metrics and
+// never keeps a service from starting; an address that can never work is an error.
 func NewClient(service, version string) (*Client, error) {
 	if os.Getenv("DD_DOGSTATSD_URL") == "" && os.Getenv("DD_AGENT_HOST") == "" {
 		return &Client{}, nil
 	}
-	agent, err := statsd.NewDirect("", statsd.WithTags(unifiedTags(service, version)))
-	if err != nil {
-		return nil, fmt.Errorf("metrics (DD_DOGSTATSD_URL, DD_AGENT_HOST): %w", err)
-	}
-	return newClient(agent), nil
+	tags := unifiedTags(service, version)
+	return newClient(func() (*statsd.ClientDirect, error) { return statsd.NewDirect("", statsd.WithTags(tags)) })
 }
 
-func newClient(agent *statsd.ClientDirect) *Client {
-	c := &Client{agent: agent, done: make(chan struct{})}
+func newClient(dial func() (*statsd.ClientDirect, error)) (*Client, error) {
+	c := &Client{active: true, dial: dial, done: make(chan struct{})}
+	if err := c.connect(); err != nil {
+		return nil, fmt.Errorf("metrics (DD_DOGSTATSD_URL, DD_AGENT_HOST): %w", err)
+	}
 	c.stopped.Go(c.flushLoop)
-	return c
+	return c, nil
+}
+
+// connect sets the agent unless its name does not resolve: that may change.
+func (c *Client) connect() error {
+	agent, err := c.dial()
+	if unknown := new(net.DNSError); errors.As(err, &unknown) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.agent.Store(agent)
+	return nil
 }
 
 // unifiedTags are those that the library does not take from the environment itself.
@@ -61,22 +83,22 @@ func unifiedTags(service, version string) []string {
 
 // Count adds n to a counter. Tags are "name:value".
 func (c *Client) Count(name Counter, n int64, tags ...string) {
-	if c.sends() {
-		_ = c.agent.Count(string(name), n, tags, 1) // only a full queue fails, which loses metrics
+	if agent := c.sender(); agent != nil {
+		_ = agent.Count(string(name), n, tags, 1) // only a full queue fails, which loses metrics
 	}
 }
 
 // Gauge sets a gauge.
 func (c *Client) Gauge(name Gauge, value float64, tags ...string) {
-	if c.sends() {
-		_ = c.agent.Gauge(string(name), value, tags, 1)
+	if agent := c.sender(); agent != nil {
+		_ = agent.Gauge(string(name), value, tags, 1)
 	}
 }
 
 // Distribution adds one value; times are in seconds.
 func (c *Client) Distribution(name Distribution, value float64, tags ...string) {
-	if c.sends() {
-		_ = c.agent.Distribution(string(name), value, tags, 1)
+	if agent := c.sender(); agent != nil {
+		_ = agent.Distribution(string(name), value, tags, 1)
 	}
 }
 
@@ -95,20 +117,36 @@ func (c *Client) Close() error {
 	}
 	c.mu.Unlock()
 	c.stopped.Wait()
-	if err := c.agent.Close(); err != nil {
+	agent := c.agent.Load()
+	if agent == nil {
+		return nil
+	}
+	if err := agent.Close(); err != nil {
 		return fmt.Errorf("close metrics: %w", err)
 	}
 	return nil
 }
 
-func (c *Client) sends() bool { return c != nil && c.agent != nil }
+func (c *Client) sends() bool { return c != nil && c.active }
+
+func (c *Client) sender() *statsd.ClientDirect {
+	if c == nil {
+		return nil
+	}
+	return c.agent.Load()
+}
 
 func (c *Client) flushLoop() {
 	ticker := time.NewTicker(flushEvery)
 	defer ticker.Stop()
+	dialled := time.Now()
 	for {
 		select {
-		case <-ticker.C:
+		case now := <-ticker.C:
+			if c.agent.Load() == nil && now.Sub(dialled) >= redialEvery {
+				_ = c.connect() // whatever is wrong now, the next look-up may be right
+				dialled = time.Now()
+			}
 			c.flush()
 		case <-c.done:
 			c.flush()
@@ -117,7 +155,11 @@ func (c *Client) flushLoop() {
 	}
 }
 
+// flush sends what has gathered. Without an agent it stays for the first one.
 func (c *Client) flush() {
+	if c.agent.Load() == nil {
+		return
+	}
 	c.mu.Lock()
 	tallies, samples := c.tallies, c.samples
 	c.mu.Unlock()

@@ -10,8 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/DataDog/datadog-go/v5/statsd"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -77,6 +79,7 @@ func TestClientSendsWhatItIsTold(t *testing.T) {
 	client.Count(BankGrants, 3, "kind:a")
 	client.Gauge(SnapshotAge, 1.5)
 	client.Distribution(JobDuration, 0.25, "job:settle")
+	client.Tally(DeliveryShed, "endpoint:ad") // told before it first happens
 	tally := client.Tally(DeliveryRequests, "endpoint:decisions")
 	for range 5 {
 		tally.Add(2)
@@ -95,6 +98,7 @@ func TestClientSendsWhatItIsTold(t *testing.T) {
 		"hayate.snapshot.age:1.5|g":        "",
 		"hayate.job.duration:0.25|d":       "job:settle",
 		"hayate.delivery.requests:10|c":    "endpoint:decisions",
+		"hayate.delivery.shed:0|c":         "endpoint:ad",
 		"hayate.delivery.latency:0.5:0.25": "",
 	} {
 		line := a.await(t, prefix)
@@ -127,6 +131,47 @@ func TestClientWithoutAgentDoesNothing(t *testing.T) {
 		}
 	}
 }
+
+// In a cluster whose name service is late, or without the agent's Service, a process starts all the same.
+func TestClientFindsItsAgentLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var written sink
+		dials := 0
+		client, err := newClient(func() (*statsd.ClientDirect, error) {
+			if dials++; dials < 3 {
+				return nil, fmt.Errorf("dial: %w", &net.DNSError{Err: "no such host", Name: "agent"})
+			}
+			return statsd.NewDirectWithWriter(&written, statsd.WithoutTelemetry())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tally := client.Tally(DeliveryRequests, "endpoint:decisions")
+		tally.Add(1)
+		client.Gauge(SnapshotAge, 1) // lost, without harm
+		time.Sleep(redialEvery + flushEvery)
+		tally.Add(1)
+		if dials != 2 {
+			t.Errorf("%d look-ups after %s, want 2", dials, redialEvery+flushEvery)
+		}
+		time.Sleep(2 * redialEvery)
+		client.Gauge(SnapshotAge, 2)
+		if err := client.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"hayate.delivery.requests:2|c", "hayate.snapshot.age:2|g"} {
+			if !strings.Contains(written.String(), want) {
+				t.Errorf("the agent got %q, without %s", written.String(), want)
+			}
+		}
+	})
+}
+
+// sink is where a client writes in a test without sockets.
+type sink struct{ strings.Builder }
+
+func (s *sink) Close() error { return nil }
 
 func TestClientRefusesABadAddress(t *testing.T) {
 	t.Setenv("DD_DOGSTATSD_URL", "gopher://here")

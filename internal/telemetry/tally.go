@@ -12,6 +12,7 @@ type Tally struct {
 	n    atomic.Int64
 	name Counter
 	tags []string
+	told bool     // sent before; only the client's flush touches it
 	_    [64]byte // keeps neighbours in memory from sharing a cache line
 }
 
@@ -29,8 +30,11 @@ func (c *Client) Tally(name Counter, tags ...string) *Tally {
 // Add counts n more.
 func (t *Tally) Add(n int64) { t.n.Add(n) }
 
+// flush sends the sum, the first time even when it is 0: a monitor on a metric that has never been
+// seen tells nothing, and a dashboard cannot offer it.
 func (t *Tally) flush(c *Client) {
-	if n := t.n.Swap(0); n != 0 {
+	if n := t.n.Swap(0); n != 0 || !t.told {
+		t.told = true
 		c.Count(t.name, n, t.tags...)
 	}
 }
@@ -82,6 +86,6 @@ func (s *Samples) take() (values []float64, rate float64) {
 
 func (s *Samples) flush(c *Client) {
 	if values, rate := s.take(); len(values) > 0 {
-		_ = c.agent.DistributionSamples(string(s.name), values, s.tags, rate)
+		_ = c.agent.Load().DistributionSamples(string(s.name), values, s.tags, rate)
 	}
 }
