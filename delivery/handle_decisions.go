@@ -76,16 +76,25 @@ func (s *server) wantLeases(on *serving, sc *scratch) {
 		return // tests and bots draw no money
 	}
 	last := s.scannedAt.Load()
-	if req.Seed%64 != 0 && req.Now-last < scanGap {
+	if req.Seed%64 != 0 && req.Now-last < scanGap && !missed(sc.decisions) {
 		return
 	}
-	if !s.scannedAt.CompareAndSwap(last, req.Now) {
-		return // another request is just doing it
-	}
+	s.scannedAt.Store(req.Now)
 	sc.wants = auction.Wants(on.catalog, req, &sc.run, sc.wants[:0])
 	for _, lineItem := range sc.wants {
 		s.want(lineItem)
 	}
+}
+
+// missed tells whether a placement stayed empty for want of a lease only. Such a
+// request always looks for leases: they are what it lacked.
+func missed(decisions []auction.Decision) bool {
+	for i := range decisions {
+		if decisions[i].NoFill == auction.NoLease {
+			return true
+		}
+	}
+	return false
 }
 
 // answerJSON writes sc's decisions.

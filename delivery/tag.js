@@ -237,6 +237,7 @@
     fetch(address, { credentials: "omit", keepalive: true, cache: "no-store" })
       .then(function (response) {
         if (response.status === 503) throw new Error("not recorded");
+        return response.arrayBuffer(); // an answer left unread keeps its request open
       })
       .catch(function (error) {
         debug("tracking", error);

@@ -81,7 +81,7 @@ func Wants(c *catalog.Catalog, req *Request, s *Scratch, dst []ad.ID) []ad.ID {
 	s.begin(c, req)
 	live := c.Live()
 	for i := range req.Placements {
-		found, reason := s.decide(i, anyway)
+		found, reason := s.decide(i, asking)
 		if reason != Filled {
 			continue
 		}

@@ -33,7 +33,8 @@ type way int
 const (
 	leased way = iota // live line items; the winner reserves
 	peeked            // live line items that could reserve; nothing does
-	anyway            // eligible line items, leases aside
+	anyway            // servable line items, leases aside: to name a reason
+	asking            // eligible line items, leases aside: to ask for leases
 )
 
 // winner of one placement.
@@ -67,7 +68,7 @@ func (s *Scratch) decide(i int, w way) (winner, Reason) {
 	}
 	s.seed = mix(s.request.Seed, uint64(i)+1)
 	found, reason := s.walk(w)
-	if reason == Filled || reason == NoLease || w == anyway {
+	if reason == Filled || reason == NoLease || w == asking {
 		return found, reason
 	}
 	// Nobody live could win. Who is merely without a lease is worth a second
@@ -84,7 +85,10 @@ func (s *Scratch) decide(i int, w way) (winner, Reason) {
 func (s *Scratch) walk(w way) (winner, Reason) {
 	s.way = w
 	mask := s.catalog.Live()
-	if w == anyway {
+	switch w {
+	case anyway:
+		mask = s.catalog.Servable()
+	case asking:
 		mask = s.catalog.Eligible()
 	}
 	s.scan.Start(s.placement.Supply, mask)
@@ -186,7 +190,7 @@ func (s *Scratch) pick(line *catalog.LineItem) (*catalog.Creative, Reason) {
 
 // take gets the winner its lease, in the walk's way.
 func (s *Scratch) take(found *winner) Reason {
-	if s.way == anyway {
+	if s.way == anyway || s.way == asking {
 		return Filled
 	}
 	line := &s.catalog.LineItems[found.item]

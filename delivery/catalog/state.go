@@ -15,6 +15,7 @@ import (
 // state is what of a catalog changes. Writers take mu; requests read the masks,
 // the creatives' bits and the hours without it.
 type state struct {
+	servable target.Mask
 	eligible target.Mask
 	live     target.Mask
 	halted   []atomic.Uint64 // a bit per creative: stopped
@@ -62,6 +63,7 @@ type change struct {
 
 func (s *state) init(c *Catalog) {
 	n := len(c.LineItems)
+	s.servable = make(target.Mask, c.Index.Words())
 	s.eligible = make(target.Mask, c.Index.Words())
 	s.live = make(target.Mask, c.Index.Words())
 	s.halted = make([]atomic.Uint64, (len(c.Creatives)+63)/64)
@@ -125,6 +127,9 @@ func (c *Catalog) set(item int, flag flags, value bool) {
 	}
 	c.state.flags[item] = after
 	from, to := c.Index.RowsOf(item)
+	if before.servable() != after.servable() {
+		c.state.servable.Set(from, to, after.servable())
+	}
 	if before.eligible() != after.eligible() {
 		c.state.eligible.Set(from, to, after.eligible())
 	}
@@ -231,6 +236,9 @@ func (c *Catalog) stopCreative(index int, stopped bool) {
 
 // Live is the mask of rows that serve.
 func (c *Catalog) Live() target.Mask { return c.state.live }
+
+// Servable is the mask of rows in date and not stopped, whatever their leases.
+func (c *Catalog) Servable() target.Mask { return c.state.servable }
 
 // Eligible is the mask of rows that would serve, had they a lease, and of which
 // the bank has not been asked yet.

@@ -1,0 +1,67 @@
+package auction_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hayate-ads/hayate/delivery/auction"
+	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/rule"
+)
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.snapshot.Placements[0].Floor = 2 * money.Unit
+	w.snapshot.Placements[0].BlockedAdvertisers = []ad.ID{7}
+	w.add(1, ad.Auction, 5*money.Unit, everything)
+	w.add(2, ad.Auction, 4*money.Unit, everything)
+	w.add(3, ad.Auction, 6*money.Unit, in(rule.Country, "DE", "US"))
+	w.add(4, ad.Auction, 7*money.Unit, in(rule.Keyword, "a=1"))
+	w.add(5, ad.Auction, money.Unit, everything)
+	w.add(6, ad.Auction, 8*money.Unit, everything)
+	w.add(7, ad.Auction, 8*money.Unit, everything)
+	w.add(8, ad.Auction, 9*money.Unit, in(rule.HourOfWeek, "0"))
+	w.add(9, ad.Auction, 10*money.Unit, everything)
+	w.add(10, ad.Auction, 11*money.Unit, everything)
+	w.add(11, ad.Auction, 12*money.Unit, everything)
+	w.snapshot.LineItems[8].StartsAt = now.Add(time.Hour)
+	w.snapshot.Creatives[9].Width = 728
+	for _, item := range w.snapshot.LineItems {
+		if item.ID != 6 {
+			w.lease(item.ID, 1_000_000, 1)
+		}
+	}
+	c := w.compile(t)
+	c.SetStopped("advertiser", 11, true)
+	req := ask(1)
+	req.Query.Country = [2]byte{'J', 'P'}
+	type line struct {
+		ID                     ad.ID
+		Outcome                auction.Outcome
+		Predicate, Wanted, Got string
+	}
+	var got []line
+	for _, x := range auction.Explain(c, req) {
+		got = append(got, line{x.LineItem, x.Outcome, x.Predicate, x.Wanted, x.Got})
+	}
+	want := []line{
+		{11, auction.Stopped, "advertiser", "running", "stopped"},
+		{10, auction.Creativeless, "size", "one of banner 300x250", "banner 728x250"},
+		{9, auction.OutOfDate, "dates", "from 2026-11-20T19:00:00Z", "2026-11-20T18:00:00Z"},
+		{8, auction.Mismatch, "hour_of_week", "one of 0", "123 in Asia/Tokyo"},
+		{6, auction.Leaseless, "lease", "0.008", "no lease"},
+		{7, auction.ExcludedThere, "advertiser", "none that the placement blocks", "7"},
+		{4, auction.Mismatch, "keyword", "one of a=1", "unknown"},
+		{3, auction.Mismatch, "country", "one of DE, US", "JP"},
+		{1, auction.Won, "", "", ""},
+		{2, auction.Outbid, "rank", "line item 1: tier 3, CPM 5.00", "tier 3, CPM 4.00"},
+		{5, auction.UnderFloor, "floor", "2.00", "1.00"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("explanations (-want +got):\n%s", diff)
+	}
+}
