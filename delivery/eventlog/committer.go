@@ -33,8 +33,12 @@ func (c *committer) run() {
 		case Wait:
 			c.wait(out.Wake)
 		case Commit:
+			begun := time.Now()
 			n, err := c.commit(out, g)
 			c.answer(g, n, err)
+			if c.log.cfg.Committed != nil {
+				c.log.cfg.Committed(time.Since(begun))
+			}
 			c.spare = g.payloads // its callers look at the outcome only
 		case Rotate:
 			c.log.shipper.add(c.stream, segment{seq: out.Seq, file: c.file, writer: c.writer, keep: c.stream.written, size: c.stream.written})
@@ -183,6 +187,7 @@ func (c *committer) wake(g *group) {
 // shipper cuts the rest off; else the next attempt replaces it.
 func (c *committer) abandon(out Output) {
 	c.discard()
+	c.log.abandoned.Add(1)
 	if out.Keep > 0 {
 		c.log.shipper.add(c.stream, segment{seq: out.Seq, keep: out.Keep, size: out.Keep})
 	}

@@ -56,6 +56,10 @@ type Config struct {
 	RotateBytes int64         // or at this size, default 64 MiB
 	ShipTimeout time.Duration // of one attempt to put and verify a segment, default 30 s
 
+	// Committed is called after every commit with the time that it took to write
+	// and sync, by the goroutine that commits: it must not block. nil: nobody is.
+	Committed func(took time.Duration)
+
 	// ackEarly is the mutant that the crash test must catch.
 	ackEarly bool
 }
@@ -108,8 +112,9 @@ type Log struct {
 	committed chan struct{} // closed when the committer has ended
 	shipper   *shipper
 
-	dropped atomic.Int64
-	refused atomic.Int64
+	dropped   atomic.Int64
+	refused   atomic.Int64
+	abandoned atomic.Int64
 }
 
 // group is a batch's bytes, and where its callers wait.
@@ -265,12 +270,17 @@ func (l *Log) Backlog() (segments int, bytes int64) { return l.shipper.backlog()
 type Stats struct {
 	Dropped     int64 // telemetry records for which there was no room
 	Refused     int64 // durable records answered with ErrUnavailable
+	Abandoned   int64 // segments left after a failed write or sync
+	Shipped     int64 // segments verified in the bucket
 	Quarantined int64 // segments set aside; each is an alarm
 }
 
 // Stats returns the counts.
 func (l *Log) Stats() Stats {
-	return Stats{Dropped: l.dropped.Load(), Refused: l.refused.Load(), Quarantined: l.shipper.quarantined.Load()}
+	return Stats{
+		Dropped: l.dropped.Load(), Refused: l.refused.Load(), Abandoned: l.abandoned.Load(),
+		Shipped: l.shipper.verified.Load(), Quarantined: l.shipper.quarantined.Load(),
+	}
 }
 
 // Reopen goes on under another process id, after the bank has answered that the

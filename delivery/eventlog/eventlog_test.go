@@ -18,6 +18,8 @@ func TestRotation(t *testing.T) {
 		d, bucket := newCrashDisk(), newFakeBucket()
 		cfg := testConfig(processID(1), bucket)
 		cfg.RotateEvery = 0
+		commits := 0
+		cfg.Committed = func(time.Duration) { commits++ }
 		l := openOn(t, d, cfg)
 		begun := time.Now()
 		f := func(objects int) {
@@ -38,6 +40,9 @@ func TestRotation(t *testing.T) {
 		f(1)
 		time.Sleep(time.Minute)
 		f(1)
+		if got, want := l.Stats(), (Stats{Shipped: 1}); got != want || commits != 1 {
+			t.Errorf("%+v, %d commits told", got, commits)
+		}
 		files, _ := d.List("log/" + processID(1).String())
 		if len(files) != 1 || !strings.HasSuffix(files[0].name, shipped) || files[0].size != 0 {
 			t.Errorf("on disk: %v", files)

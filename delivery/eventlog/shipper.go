@@ -31,6 +31,7 @@ type shipper struct {
 	notified    chan struct{}
 	done        chan struct{} // closed when the goroutine has ended
 	cancel      context.CancelFunc
+	verified    atomic.Int64
 	quarantined atomic.Int64
 }
 
@@ -249,7 +250,11 @@ func (sh *shipper) pop(s *stream, next uint64) {
 func (sh *shipper) put(ctx context.Context, s *stream, seq uint64, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, sh.cfg.ShipTimeout)
 	defer cancel()
-	return put(ctx, sh.cfg.Bucket, s, seq, body)
+	if err := put(ctx, sh.cfg.Bucket, s, seq, body); err != nil {
+		return err
+	}
+	sh.verified.Add(1)
+	return nil
 }
 
 // endStream makes sure that END is in the bucket, and forgets the stream.
