@@ -65,24 +65,28 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// validate names everything that is wrong, in one line.
 func (c Config) validate() error {
-	var problems []error
+	var problems []string
 	if c.DatabaseURL == "" {
-		problems = append(problems, errors.New("DATABASE_URL is not set"))
+		problems = append(problems, "DATABASE_URL is not set")
 	}
 	if c.BucketURL == "" {
-		problems = append(problems, errors.New("BUCKET_URL is not set"))
+		problems = append(problems, "BUCKET_URL is not set")
 	}
-	for name, text := range map[string]string{"PUBLIC_URL": c.PublicURL, "ASSET_URL": c.AssetURL, "DELIVERY_URL": c.DeliveryURL} {
-		if text == "" {
-			continue
-		}
-		if u, err := url.Parse(text); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			problems = append(problems, fmt.Errorf("%s has to be an http or https address, not %q", name, text))
+	address := func(name, text string) {
+		if u, err := url.Parse(text); text != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+			problems = append(problems, fmt.Sprintf("%s has to be an http or https address, not %q", name, text))
 		}
 	}
+	address("PUBLIC_URL", c.PublicURL)
+	address("ASSET_URL", c.AssetURL)
+	address("DELIVERY_URL", c.DeliveryURL)
 	if c.CookieSecure && strings.HasPrefix(c.PublicURL, "http://") {
-		problems = append(problems, errors.New("COOKIE_SECURE needs an https PUBLIC_URL"))
+		problems = append(problems, "COOKIE_SECURE needs an https PUBLIC_URL")
 	}
-	return errors.Join(problems...)
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "; "))
+	}
+	return nil
 }

@@ -20,24 +20,24 @@ import (
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return err
 	}
 	files, err := assets.Load()
 	if err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return err
 	}
 	proxies, err := auth.ParseProxies(cfg.TrustedProxies)
 	if err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return err
 	}
 	db, err := postgres.Open(ctx, cfg.DatabaseURL)
 	if err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return err
 	}
 	defer db.Close()
 	objects, err := bucket.Open(ctx, cfg.BucketURL)
 	if err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, objects.Close()) }()
 	c := &console{
@@ -51,7 +51,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 func (c *console) serve(ctx context.Context) error {
 	listener, err := net.Listen("tcp", c.config.Listen)
 	if err != nil {
-		return fmt.Errorf("admin: %w", err)
+		return fmt.Errorf("LISTEN: %w", err)
 	}
 	server := &http.Server{
 		Handler: c.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
@@ -70,7 +70,7 @@ func (c *console) serve(ctx context.Context) error {
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("admin: %w", err)
+		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
 	// The new context is on purpose: the old one has ended, and the stop needs time.
