@@ -323,6 +323,19 @@ func (m *model) settleNow() {
 	if err := m.follower.sweep(ctx, all); err != nil {
 		m.t.Fatal(err)
 	}
+	m.sample()
+}
+
+// sample looks for a broken M1, whether or not a CHECK stands before it.
+func (m *model) sample() {
+	var over int
+	if err := m.db.Pool.QueryRow(context.Background(), `
+		SELECT count(*) FROM account WHERE settled_micros + leased_micros > limit_micros`).Scan(&over); err != nil {
+		m.t.Fatal(err)
+	}
+	if over > 0 {
+		m.t.Fatalf("%d accounts have more settled and leased than their limits", over)
+	}
 }
 
 // endOf seals and ships a process's stream, as at the end of a drain, or by the

@@ -403,6 +403,16 @@ func TestDayStart(t *testing.T) {
 	}
 }
 
+// TestTimeZoneIsKnownToTheBank: one that is not would fail every batch of wants
+// that has a line item of that advertiser among others.
+func TestTimeZoneIsKnownToTheBank(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if _, err := h.Pool.Exec(t.Context(), "UPDATE advertiser SET time_zone = 'Mars/Olympus_Mons'"); err == nil {
+		t.Error("a zone that Postgres does not know is stored")
+	}
+}
+
 // TestGrantsAndEditsDoNotWaitForEachOther runs grants of many line items against
 // edits of their budgets and the opening of their days.
 func TestGrantsAndEditsDoNotWaitForEachOther(t *testing.T) {

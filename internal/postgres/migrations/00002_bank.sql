@@ -16,6 +16,10 @@ RETURN CASE
     ELSE day::timestamp AT TIME ZONE zone
 END;
 
+-- A zone that Postgres does not know would fail every grant that meets it.
+ALTER TABLE advertiser ADD CONSTRAINT advertiser_time_zone_is_known
+    CHECK ((timestamptz 'epoch' AT TIME ZONE time_zone) IS NOT NULL);
+
 -- One budget: of a line item (later also of a campaign or advertiser), for its
 -- lifetime (day is null) or for one day of the advertiser's time zone.
 -- wanted_* is what the advertiser typed; limit_* is what is in force: lowering a
@@ -134,4 +138,5 @@ INSERT INTO settlement DEFAULT VALUES;
 
 -- +goose Down
 DROP TABLE settlement, ledger, segment, lease_bits, lease, process, account;
+ALTER TABLE advertiser DROP CONSTRAINT advertiser_time_zone_is_known;
 DROP FUNCTION day_start, bank_now;
