@@ -69,6 +69,10 @@ func (w *wire) closed(t *testing.T) bool {
 	return true
 }
 
+// patience is what a busy machine may add to an answer; it is well below the read
+// timeout, so that an answer given up on is told from one given at once.
+const patience = time.Second
+
 const (
 	goodGet  = "GET /tag.js HTTP/1.1\r\nHost: ads.example\r\n\r\n"
 	postHead = "POST /v1/decisions HTTP/1.1\r\nHost: ads.example\r\n"
@@ -91,7 +95,7 @@ func TestHostileHTTP(t *testing.T) {
 			if status < 400 || status > 499 {
 				t.Fatalf("status %d, %.100q; want 4xx", status, body)
 			}
-			if took := time.Since(start); took > 500*time.Millisecond {
+			if took := time.Since(start); took > patience {
 				t.Errorf("answered after %s", took)
 			}
 			if !strings.HasPrefix(body, `{"error":{"code":"`) || len(body) > 512 {
@@ -122,6 +126,7 @@ func TestHostileHTTP(t *testing.T) {
 	f("09_space_before_colon", postHead+"Content-Length : 2\r\n\r\n{}"+smuggled)
 	f("09_space_in_name", postHead+"Content Length: 2\r\n\r\n"+smuggled)
 	f("10_folded_line", "GET /tag.js HTTP/1.1\r\nHost: ads.example\r\nX-A: 1\r\n 2\r\n\r\n"+smuggled)
+	f("10_folded_by_tab", "GET /tag.js HTTP/1.1\r\nHost: ads.example\r\nX-A: 1\r\n\t2\r\n\r\n"+smuggled)
 	f("11_empty_name", "GET /tag.js HTTP/1.1\r\nHost: ads.example\r\n: 1\r\n\r\n"+smuggled)
 	f("12_bare_cr", "GET /tag.js HTTP/1.1\r\nHost: ads.example\r\nX-A: 1\r2\r\n\r\n"+smuggled)
 	f("12_nul_in_value", "GET /tag.js HTTP/1.1\r\nHost: ads.example\r\nX-A: \x00\r\n\r\n"+smuggled)
@@ -174,7 +179,7 @@ func TestHostileHTTP17SlowDrip(t *testing.T) {
 				}
 			}()
 			status, _ := w.answer(t)
-			if took := time.Since(start); took > readTimeout+500*time.Millisecond || took < readTimeout/2 {
+			if took := time.Since(start); took > readTimeout+patience || took < readTimeout/2 {
 				t.Errorf("ended after %s, want %s", took, readTimeout)
 			}
 			if status != 408 {
@@ -197,7 +202,7 @@ func TestHostileHTTP18ExpectThenSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, _ := w.answer(t)
-	if took := time.Since(start); status != 408 || took > readTimeout+500*time.Millisecond {
+	if took := time.Since(start); status != 408 || took > readTimeout+patience {
 		t.Errorf("status %d after %s", status, took)
 	}
 
@@ -226,7 +231,7 @@ func TestHostileHTTP20NoBody(t *testing.T) {
 	w.send(t, postHead+"Content-Length: 10\r\n\r\n{}")
 	start := time.Now()
 	status, _ := w.answer(t)
-	if took := time.Since(start); status != 408 || took > readTimeout+500*time.Millisecond {
+	if took := time.Since(start); status != 408 || took > readTimeout+patience {
 		t.Errorf("status %d after %s", status, took)
 	}
 }

@@ -84,7 +84,12 @@ func start(t *testing.T, cfg Config) *running {
 		close(up)
 	}
 	go func() { r.ended <- Run(ctx, cfg, slog.New(slog.NewTextHandler(r.log, nil))) }()
-	t.Cleanup(stop)
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Log(r.log.String())
+		}
+	})
 	select {
 	case <-up:
 	case err := <-r.ended:
