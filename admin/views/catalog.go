@@ -33,7 +33,7 @@ var pageTexts = map[string]words{
 	"campaign.ends_hint": {"Not included. Empty: open end. Time zone: %s.", "この時刻は含みません。空欄の場合は無期限です。タイムゾーン: %s"},
 	"campaign.new":       {"New campaign", "キャンペーンを作成"},
 	"campaign.none":      {"No campaigns yet", "キャンペーンはまだありません"},
-	"campaign.none_text": {"A campaign sets common dates for its line items. Create one to start advertising.", "キャンペーンは広告枠配信の期間をまとめる単位です。まず 1 つ作成してください。"},
+	"campaign.none_text": {"A campaign sets common dates for its line items. Create one to start advertising.", "キャンペーンはラインアイテムの配信期間をまとめる単位です。まず 1 つ作成してください。"},
 
 	"copy.do":   {"Copy", "コピー"},
 	"copy.done": {"Copied", "コピーしました"},
