@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 
@@ -112,6 +113,7 @@ func (h *house) settle(ctx context.Context) (message string, err error) {
 	var total settle.Stats
 	err = settle.Follow(ctx, settle.Config{
 		DB: h.runner.DB, Bucket: h.bucket, Bank: h.cfg.Bank.protocol(), Log: h.log,
+		Lag: func(lag time.Duration) { h.runner.Metrics.Gauge(telemetry.SettleLag, lag.Seconds()) },
 		Observe: func(s settle.Stats) {
 			total.Segments += s.Segments
 			total.Impressions += s.Impressions
@@ -134,4 +136,7 @@ func (h *house) measure(s settle.Stats) {
 	metrics.Count(telemetry.SettleCharged, int64(s.Charged))
 	metrics.Count(telemetry.SettleOverage, int64(s.Overage))
 	metrics.Count(telemetry.SettleQuarantined, s.Stalled)
+	for why, n := range s.Odd {
+		metrics.Count(telemetry.SettleConflicts, n, "kind:"+string(why))
+	}
 }

@@ -107,6 +107,7 @@ type process struct {
 	db                  *postgres.DB
 	visitors            *visitor.Reader
 	events              *eventlog.Log
+	counted             eventlog.Stats // what of the log's counters the metrics have been told
 	bank                *bank.Bank
 	refresher           *refresh.Refresher
 	server              *server
@@ -162,6 +163,7 @@ func (p *process) wire(keys *token.Keys) (err error) {
 	}
 	p.events, err = eventlog.Open(eventlog.Config{
 		Dir: filepath.Join(p.cfg.StateDir, "log"), Process: id, Bucket: p.bucket, Now: now, Log: p.log, RotateEvery: p.cfg.RotateEvery,
+		Committed: p.metrics.Samples(telemetry.EventlogCommitTime).Add,
 	})
 	if err != nil {
 		return fmt.Errorf("STATE_DIR: %w", err)
@@ -176,7 +178,7 @@ func (p *process) wire(keys *token.Keys) (err error) {
 		return fmt.Errorf("STATE_DIR: %w", err)
 	}
 	p.bank = bank.New(bank.Config{
-		DB: p.db, Process: id, Book: book, Log: p.events, Logger: p.log,
+		DB: p.db, Process: id, Book: book, Log: p.events, Logger: p.log, Metrics: p.metrics,
 		Bank: p.cfg.Bank.protocol(), Hold: p.cfg.Hold,
 		Silence: bankSilence, HeartbeatEvery: heartbeatEvery, Timeout: bankTimeout,
 		StopsSince: p.refresher.CreatedAt(),
@@ -241,6 +243,11 @@ func (p *process) gauges(now time.Time) {
 	segments, bytes := p.events.Backlog()
 	m.Gauge(telemetry.EventlogBacklogSegments, float64(segments))
 	m.Gauge(telemetry.EventlogBacklogBytes, float64(bytes))
+	stats := p.events.Stats()
+	m.Count(telemetry.EventlogShipped, stats.Shipped-p.counted.Shipped)
+	m.Count(telemetry.EventlogAbandoned, stats.Abandoned-p.counted.Abandoned)
+	p.counted = stats
+	m.Gauge(telemetry.BankLeased, float64(p.bank.Left()))
 	m.Gauge(telemetry.BankLeases, float64(p.bank.Serving()))
 	m.Gauge(telemetry.BankHeartbeatAge, p.bank.Silence().Seconds())
 }

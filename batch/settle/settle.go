@@ -24,9 +24,10 @@ type Config struct {
 	DB      *postgres.DB
 	Bucket  *blob.Bucket
 	Bank    postgres.BankConfig
-	Poll    time.Duration // between two looks at the bucket when there is nothing to do; 0: 250 ms
-	Log     *slog.Logger  // nil: silent
-	Observe func(Stats)   // called with what each batch or sweep did; may be nil
+	Poll    time.Duration       // between two looks at the bucket when there is nothing to do; 0: 250 ms
+	Log     *slog.Logger        // nil: silent
+	Observe func(Stats)         // called with what each batch or sweep did; may be nil
+	Lag     func(time.Duration) // called after each sweep with the watermark's age; may be nil
 
 	batchBytes int64 // of segments in one transaction, roughly; 0: the default
 }
@@ -224,13 +225,18 @@ func (f *follower) sweep(ctx context.Context, full bool) error {
 	for more := true; more; {
 		var core *Core
 		var lost []ulid.ULID
+		var lag time.Duration
 		err := f.settler.InTx(ctx, func(tx *postgres.SettleTx) (err error) {
 			core = NewCore(State{Now: tx.Now, LongestHold: f.cfg.Bank.LongestHold})
 			lost, more, err = f.giveBack(ctx, tx, core, full)
+			lag = tx.Now.Sub(tx.Watermark)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("sweep: %w", err)
+		}
+		if f.cfg.Lag != nil {
+			f.cfg.Lag(lag)
 		}
 		for _, process := range lost {
 			f.log().Warn("process lost: no heartbeat", "process", process)

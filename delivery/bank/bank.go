@@ -16,6 +16,7 @@ import (
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/postgres"
+	"github.com/hayate-ads/hayate/internal/telemetry"
 )
 
 // Config is what a [Bank] works with.
@@ -25,6 +26,7 @@ type Config struct {
 	Book    *lease.Book
 	Log     *eventlog.Log
 	Logger  *slog.Logger
+	Metrics *telemetry.Client // nil: none
 
 	Bank           postgres.BankConfig
 	Hold           time.Duration // longest hold of this process's formats
@@ -52,7 +54,8 @@ type Bank struct {
 	calls   sync.WaitGroup // appends under way
 	done    chan struct{}  // closed when Run has returned
 
-	serving    atomic.Int64
+	serving    atomic.Int64 // line items with a lease
+	left       atomic.Int64 // micros that their leases can still reserve
 	answeredAt atomic.Int64 // Unix seconds of the bank's last answer, 0: none yet
 }
 
@@ -90,6 +93,9 @@ func (b *Bank) Want(lineItem ad.ID) {
 
 // Serving is the number of line items with a lease in service.
 func (b *Bank) Serving() int64 { return b.serving.Load() }
+
+// Left is what the leases in service can still reserve.
+func (b *Bank) Left() money.Micros { return money.Micros(b.left.Load()) }
 
 // Silence is how long ago the bank last answered.
 func (b *Bank) Silence() time.Duration {
@@ -160,7 +166,9 @@ func waited(ctx context.Context, calls *sync.WaitGroup) bool {
 
 func (b *Bank) step(ctx context.Context, input any) {
 	b.perform(ctx, b.core.Step(b.clock.now(), input))
-	b.serving.Store(int64(b.core.Serving()))
+	leases, left := b.core.Serving()
+	b.serving.Store(int64(leases))
+	b.left.Store(int64(left))
 }
 
 // perform does what a step asks for. Appends run in the background, since they
@@ -215,7 +223,19 @@ func (b *Bank) ask(ctx context.Context, wants []postgres.Want) {
 	if err != nil && ctx.Err() == nil {
 		b.cfg.Logger.Warn("bank: leases were not granted; asking again", "wants", len(wants), "error", err)
 	}
+	b.count(grants)
 	b.deliver(ctx, Granted{Grants: grants, Failed: err != nil})
+}
+
+// count tells the metrics what the bank answered.
+func (b *Bank) count(grants []postgres.Grant) {
+	for _, grant := range grants {
+		if grant.Refused == "" {
+			b.cfg.Metrics.Count(telemetry.BankGrants, 1)
+		} else {
+			b.cfg.Metrics.Count(telemetry.BankRefusals, 1, "reason:"+string(grant.Refused))
+		}
+	}
 }
 
 // answered is a heartbeat's outcome on its way to the loop.
@@ -259,6 +279,7 @@ func (b *Bank) heard(ctx context.Context, a answered) {
 	jump := b.clock.set(a.answer.Now, a.sent)
 	if first := b.answeredAt.Swap(time.Now().Unix()) == 0; !first && jump.Abs() > jumpAlarm {
 		b.cfg.Logger.Error("bank: the bank's clock jumped", "by", jump)
+		b.cfg.Metrics.Count(telemetry.BankClockJumps, 1)
 	}
 	b.stops = a.answer.Now
 	for _, stop := range a.answer.Stops {
@@ -273,6 +294,7 @@ func (b *Bank) heard(ctx context.Context, a answered) {
 // reborn goes on under a new id: the old stream ends with END, which accounts for
 // all the leases that the core has just forgotten.
 func (b *Bank) reborn() {
+	b.cfg.Metrics.Count(telemetry.BankLost, 1)
 	id := ulid.Make()
 	old := b.Process()
 	b.process.Store(&id)

@@ -162,13 +162,14 @@ func (c *Core) closeAll(now time.Time, out *Outputs) {
 	}
 }
 
-// Serving returns how many line items have a lease in service, for metrics.
-func (c *Core) Serving() int {
-	n := 0
+// Serving returns how many line items have a lease in service, and what those
+// leases can still reserve, for metrics.
+func (c *Core) Serving() (leases int, left money.Micros) {
 	for _, p := range c.order {
 		if p.serving != nil {
-			n++
+			micros, _ := p.serving.lease.Left()
+			leases, left = leases+1, left+micros
 		}
 	}
-	return n
+	return leases, left
 }

@@ -113,7 +113,7 @@ func Metrics() []Metric {
 		count(SettleCharged, "", "Money charged to advertisers, in micros"),
 		count(SettleOverage, "", "Money that could not be charged and is the platform's cost, in micros"),
 		count(SettleQuarantined, "file", "Segments put aside as damaged"),
-		count(SettleConflicts, "event", "Second clearing prices, and prices above the bid"),
+		count(SettleConflicts, "event", "Records that contradict the bank or their own lease, by kind", "kind"),
 		count(JobRuns, "", "Batch job runs, by outcome: ok, failed, timeout, locked", "job", "outcome"),
 		distribution(JobDuration, "second", "Duration of batch job runs", "job"),
 		gauge(JobSuccessAge, "second", "Time since the job's last success", "job"),
