@@ -57,7 +57,15 @@ func TestHostile64Sessions(t *testing.T) {
 		return h.stranger().do(r)
 	}
 	withCookie("planted").want(t, 303)
+	// An attacker plants the id of a session of their own.
 	server, _ := url.Parse(h.server.URL)
+	attacker := h.stranger()
+	attacker.signIn(h.users[ad.RolePublisher].Email, password).want(t, 303)
+	mine := attacker.http.Jar.Cookies(server)[0]
+	planted = c.request("POST", "/sign-in", "application/x-www-form-urlencoded", url.Values{"email": {email}, "password": {password}}.Encode())
+	planted.AddCookie(mine)
+	h.stranger().do(planted).want(t, 303)
+	withCookie(mine.Value).want(t, 303)
 	stolen := c.http.Jar.Cookies(server)[0].Value
 	withCookie(stolen).want(t, 200)
 	c.post("/sign-out", nil).want(t, 303)
