@@ -34,6 +34,7 @@ test: $(npm) $(assets) ## unit tests with the race detector and coverage; TESTFL
 	if command -v $$(go env CC) >/dev/null; then race=-race; \
 	elif [ -x var/compiler/cc ]; then race=-race; export CGO_ENABLED=1 CC=$(CURDIR)/var/compiler/cc; fi; \
 	set -x; go test $$race -timeout 10m -coverprofile=var/coverage.out $(TESTFLAGS) ./...
+	go test -count=1 -run '[Aa]lloc' ./delivery/... ./internal/event ./internal/telemetry ./internal/money
 	@go tool cover -func=var/coverage.out | awk '/^total:/ { print "coverage of statements: " $$3 }'
 
 e2e: deps $(assets) ## the whole circle through real processes and a browser

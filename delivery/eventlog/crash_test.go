@@ -111,7 +111,8 @@ func TestCrash(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d crash points, %d of a second crash", points, second)
+	t.Logf("figure eventlog.crash_points %d points", points)
+	t.Logf("figure eventlog.second_crashes %d points", second)
 }
 
 // TestCrashTestHasTeeth: a log that acknowledges before the sync is caught

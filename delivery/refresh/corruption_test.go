@@ -229,7 +229,9 @@ func TestCorruptions(t *testing.T) {
 	if n := len(cached(t, w.CacheDir)); n != 1 {
 		t.Errorf("the cache holds %d files, want the good one", n)
 	}
-	t.Logf("snapshot.corruptions_tried %d; loaded %d; %v", tried, w.swaps.Load()-1, byReason)
+	t.Logf("refused: %v", byReason)
+	t.Logf("figure snapshot.corruptions_tried %d files", tried)
+	t.Logf("figure snapshot.corruptions_loaded %d files", w.swaps.Load()-1)
 	// The same generations would have been loaded, had they been whole.
 	w.publish(t, snapshottest.Make(inUseGeneration+1001, 40))
 	w.poll(t, "")

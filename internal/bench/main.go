@@ -4,6 +4,7 @@
 //
 //	make bench               every figure
 //	make bench ONLY=prefix   those whose name begins so
+//	make proof               the tests behind the promises at full size, then every figure
 //
 // Each figure is one line, `name value unit`, also in var/bench.txt.
 package main
@@ -45,11 +46,18 @@ func main() {
 		return
 	}
 	quick := flag.Bool("quick", false, "a tenth of the durations")
-	flag.Bool("proof", false, "full size; the figures here have one size")
+	proofs := flag.Bool("proof", false, "first the promises' tests at full size")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	fail(run(ctx, *quick))
+	only := os.Getenv("ONLY")
+	if *proofs {
+		fail(prove(ctx, only))
+		if !new(bench).among(only) {
+			return
+		}
+	}
+	fail(run(ctx, only, *quick))
 }
 
 func fail(err error) {
@@ -59,7 +67,7 @@ func fail(err error) {
 	}
 }
 
-func run(ctx context.Context, quick bool) (err error) {
+func run(ctx context.Context, only string, quick bool) (err error) {
 	dir, err := os.MkdirTemp("", "hayate-bench-")
 	if err != nil {
 		return err
@@ -73,7 +81,7 @@ func run(ctx context.Context, quick bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	b := &bench{only: os.Getenv("ONLY"), dir: dir, out: io.MultiWriter(os.Stdout, file), quick: quick}
+	b := &bench{only: only, dir: dir, out: io.MultiWriter(os.Stdout, file), quick: quick}
 	measured := false
 	for _, f := range figures {
 		if !b.wanted(f.names...) {

@@ -57,7 +57,8 @@ func TestCircle(t *testing.T) {
 		audience.decided.Load(), audience.filled.Load(), len(audience.seen), audience.repeated.Load(), audience.clicked.Load(), killed.delivery, killed.settle)
 
 	until(t, hold+30*time.Second, "every event settled and all money back", w.balanced)
-	t.Logf("all money was back %s after the last decision", time.Since(ended).Round(100*time.Millisecond))
+	t.Logf("figure circle.money_back_seconds %.1f s", time.Since(ended).Seconds())
+	t.Logf("figure circle.impressions_acknowledged %d events", len(audience.seen))
 	if n := sampler(); n < 300 {
 		t.Errorf("only %d samples of the accounts", n)
 	}
