@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/telemetry/telemetrytest"
 	"github.com/hayate-ads/hayate/internal/traffic"
 )
 
@@ -34,6 +36,8 @@ const (
 // charged beyond it, at any sample.
 func TestCircle(t *testing.T) {
 	w := newWorld(t)
+	agent := telemetrytest.Start(t)
+	w.env = append(w.env, "DD_DOGSTATSD_URL="+agent.URL(), "DD_ENV=test", "DD_VERSION=circle")
 	placement := w.supply(t)
 	// The first two run out: their budgets cover 1,000 and 600 impressions.
 	items := w.demand(t,
@@ -63,6 +67,9 @@ func TestCircle(t *testing.T) {
 		t.Errorf("only %d samples of the accounts", n)
 	}
 	w.compare(t, audience, prices)
+	agent.Verify(t)
+	agent.Await(t, 10*time.Second, telemetrytest.Used(t, filepath.Join(root, "datadog"))...)
+	t.Logf("figure circle.dogstatsd_lines %d lines", agent.Lines())
 	// The budgets that ran out were also used: what nobody saw came back and served again.
 	for i, budget := range []money.Micros{5 * money.Unit, 2_400_000} {
 		if charged := money.Micros(w.books(t, items[i]).lifetime); charged > budget || charged < budget*9/10 {
