@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,9 +138,9 @@ func TestClientFindsItsAgentLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var written sink
-		dials := 0
+		var dials atomic.Int64
 		client, err := newClient(func() (*statsd.ClientDirect, error) {
-			if dials++; dials < 3 {
+			if dials.Add(1) < 3 {
 				return nil, fmt.Errorf("dial: %w", &net.DNSError{Err: "no such host", Name: "agent"})
 			}
 			return statsd.NewDirectWithWriter(&written, statsd.WithoutTelemetry())
@@ -152,8 +153,8 @@ func TestClientFindsItsAgentLater(t *testing.T) {
 		client.Gauge(SnapshotAge, 1) // lost, without harm
 		time.Sleep(redialEvery + flushEvery)
 		tally.Add(1)
-		if dials != 2 {
-			t.Errorf("%d look-ups after %s, want 2", dials, redialEvery+flushEvery)
+		if n := dials.Load(); n != 2 {
+			t.Errorf("%d look-ups after %s, want 2", n, redialEvery+flushEvery)
 		}
 		time.Sleep(2 * redialEvery)
 		client.Gauge(SnapshotAge, 2)
