@@ -9,7 +9,7 @@ export GOTOOLCHAIN := local
 # `make bench ONLY=prefix` and `make proof ONLY=prefix` run a part.
 export ONLY
 
-packages := $(wildcard cmd delivery batch admin internal)
+packages := $(wildcard cmd delivery batch admin internal docs)
 npm := node_modules/.complete
 assets_src := $(wildcard admin/assets/src/*)
 assets := $(if $(assets_src),admin/assets/dist/.complete)

@@ -29,6 +29,7 @@ func fail(ctx *fasthttp.RequestCtx, status int, code, message string) {
 	ctx.SetStatusCode(status)
 	ctx.Response.Header.SetContentType("application/json")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
+	ctx.Response.Header.Set("Access-Control-Allow-Origin", "*") // a page's script may read what it did wrong
 	ctx.Response.SetBodyRaw(body)
 }
 

@@ -181,6 +181,7 @@ var placementMembers = []string{"id"}
 func (d *decoder) placements() {
 	for d.open('['); d.more(']'); {
 		var seen uint32
+		before := len(d.request.placements)
 		for d.open('{'); d.more('}'); {
 			if d.member(&seen, placementMembers) == 0 {
 				if id := d.str(); d.fault == "" {
@@ -188,7 +189,7 @@ func (d *decoder) placements() {
 				}
 			}
 		}
-		if seen == 0 {
+		if len(d.request.placements) == before {
 			d.refuse(invalidRequest("placements: every placement needs an id"))
 		}
 	}

@@ -100,7 +100,7 @@ func TestDecodeRefuses(t *testing.T) {
 	f(`{}`, "invalid_request", "placements is missing")
 	f(`{"placements":[]}`, "invalid_request", "placements is missing")
 	f(`{"placements":[{}]}`, "invalid_request", "needs an id")
-	f(`{"placements":[{"id":null}]}`, "invalid_request", "placements is missing")
+	f(`{"placements":[{"id":null}]}`, "invalid_request", "every placement needs an id")
 	for _, id := range []string{"", "0", "-1", "01", "1.0", "1e3", " 1", "a", "9999999999999999999", strings.Repeat("9", 10_000), "../1", "<script>"} {
 		f(`{"placements":[{"id":"`+id+`"}]}`, "invalid_request", "positive whole number")
 	}

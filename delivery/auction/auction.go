@@ -58,13 +58,19 @@ type Decision struct {
 // placement in the same order. The winner is the live line item of the lowest
 // tier number, then of the highest price, that targets the request, has a
 // creative that fits, reaches the floor, is not blocked, and can reserve its
-// price; ties are broken by the seed. Losing touches no lease.
+// price; ties are broken by the seed. Losing touches no lease. A test asks what
+// would be shown, budgets aside: it needs no lease and touches none, so that
+// whoever asks for tests cannot use up what others wait for.
 func Run(c *catalog.Catalog, req *Request, s *Scratch, dst []Decision) []Decision {
 	s.begin(c, req)
+	w := leased
+	if req.Flags&event.Test != 0 {
+		w = anyway
+	}
 	for i := range req.Placements {
 		dst = append(dst, Decision{Placement: req.Placements[i]})
 		d := &dst[len(dst)-1]
-		found, reason := s.decide(i, leased)
+		found, reason := s.decide(i, w)
 		if reason != Filled {
 			d.NoFill = reason
 			continue
@@ -106,11 +112,14 @@ func (s *Scratch) fill(d *Decision, found winner) {
 		bills = event.BillsNothing
 	}
 	d.Claim = event.Reservation{
-		Process: s.request.Process, Lease: found.lease.ID, Index: found.index,
+		Process: s.request.Process, Index: found.index,
 		LineItem: item.ID, Creative: found.creative.ID, Placement: d.Placement,
 		Country: s.query.Country, Device: s.query.Device,
 		DecidedAt: time.UnixMilli(s.request.Now / 1000).UTC(), Hold: s.request.Hold,
 		Generation: s.catalog.Generation, Price: price, BidPrice: price,
 		Bills: bills, Flags: s.request.Flags,
+	}
+	if found.lease != nil { // a test has none
+		d.Claim.Lease = found.lease.ID
 	}
 }

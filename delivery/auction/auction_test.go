@@ -163,6 +163,13 @@ func TestTestsCostNothing(t *testing.T) {
 	if left, n := l.Left(); left != 10_000 || n != 10 {
 		t.Errorf("left %v and %d impressions", left, n)
 	}
+	if got.LineItem != 4 {
+		t.Errorf("line item %d, want 4", got.LineItem)
+	}
+	w.book.Slot(4).Store(nil)
+	if d := auction.Run(w.compile(t), req, &s, nil)[0]; d.NoFill != auction.Filled {
+		t.Errorf("a test without a lease: %q; it asks what would be shown, budgets aside", d.NoFill)
+	}
 	if got.Bills != event.BillsNothing || got.Price != 0 || got.Flags != event.Test {
 		t.Errorf("bills %v, price %v, flags %v", got.Bills, got.Price, got.Flags)
 	}

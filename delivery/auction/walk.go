@@ -7,7 +7,6 @@ import (
 	"github.com/hayate-ads/hayate/delivery/lease"
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/ad"
-	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/money"
 )
 
@@ -33,7 +32,7 @@ type way int
 const (
 	leased way = iota // live line items; the winner reserves
 	peeked            // live line items that could reserve; nothing does
-	anyway            // servable line items, leases aside: to name a reason
+	anyway            // servable line items, leases aside: to name a reason, and for tests
 	asking            // eligible line items, leases aside: to ask for leases
 )
 
@@ -68,7 +67,7 @@ func (s *Scratch) decide(i int, w way) (winner, Reason) {
 	}
 	s.seed = mix(s.request.Seed, uint64(i)+1)
 	found, reason := s.walk(w)
-	if reason == Filled || reason == NoLease || w == asking {
+	if reason == Filled || reason == NoLease || w == asking || w == anyway {
 		return found, reason
 	}
 	// Nobody live could win. Who is merely without a lease is worth a second
@@ -199,9 +198,7 @@ func (s *Scratch) take(found *winner) Reason {
 		return NoLease
 	}
 	ok := false
-	if s.way == peeked || s.request.Flags&event.Test != 0 {
-		// A test's tokens are never logged, so they need no index of their own:
-		// whoever asks for tests cannot use up what others wait for.
+	if s.way == peeked {
 		ok = reservable(found.lease, line.Price, s.request.Now)
 	} else {
 		found.index, ok = found.lease.Reserve(line.Price, s.request.Now)

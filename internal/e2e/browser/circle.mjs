@@ -26,7 +26,7 @@ try {
 }
 
 async function circle() {
-  // The name of a headless browser is that of a robot, whose views are not counted.
+  // As a person's browser would say: a list of robots may one day name headless ones.
   const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
   const context = await browser.newContext({ userAgent, locale: "en-US", bypassCSP: true });
   context.setDefaultTimeout(30_000);
