@@ -11,9 +11,12 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/hayate-ads/hayate/admin/auth"
 )
 
 // Config says how the console runs. The zero value of a duration is its default.
@@ -50,7 +53,7 @@ func (c Config) withDefaults() Config {
 	set(&c.SessionLifetime, 12*time.Hour)
 	set(&c.RequestTimeout, 15*time.Second)
 	set(&c.ShutdownTimeout, 5*time.Second)
-	if c.ParallelHashes < 1 {
+	if c.ParallelHashes == 0 {
 		c.ParallelHashes = 2
 	}
 	if c.Listen == "" {
@@ -65,28 +68,51 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate names everything that is wrong, in one line.
+// validate reports every mistake, one line each, named by environment variable.
 func (c Config) validate() error {
-	var problems []string
-	if c.DatabaseURL == "" {
-		problems = append(problems, "DATABASE_URL is not set")
+	var mistakes []error
+	mistake := func(format string, args ...any) { mistakes = append(mistakes, fmt.Errorf(format, args...)) }
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		mistake("LISTEN: %q is not host:port, such as 127.0.0.1:8090", c.Listen)
 	}
-	if c.BucketURL == "" {
-		problems = append(problems, "BUCKET_URL is not set")
-	}
-	address := func(name, text string) {
-		if u, err := url.Parse(text); text != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
-			problems = append(problems, fmt.Sprintf("%s has to be an http or https address, not %q", name, text))
+	for _, required := range []struct{ name, value string }{{"DATABASE_URL", c.DatabaseURL}, {"BUCKET_URL", c.BucketURL}} {
+		if required.value == "" {
+			mistake("%s is not set", required.name)
 		}
 	}
-	address("PUBLIC_URL", c.PublicURL)
-	address("ASSET_URL", c.AssetURL)
-	address("DELIVERY_URL", c.DeliveryURL)
+	for _, base := range []struct{ name, value string }{
+		{"PUBLIC_URL", c.PublicURL}, {"ASSET_URL", c.AssetURL}, {"DELIVERY_URL", c.DeliveryURL}, {"DELIVERY_OPS_URL", c.DeliveryOpsURL},
+	} {
+		if u, err := url.Parse(base.value); base.value != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+			mistake("%s: %q is not an http or https address", base.name, base.value)
+		}
+	}
 	if c.CookieSecure && strings.HasPrefix(c.PublicURL, "http://") {
-		problems = append(problems, "COOKIE_SECURE needs an https PUBLIC_URL")
+		mistake("COOKIE_SECURE needs an https PUBLIC_URL, not %s", c.PublicURL)
 	}
-	if len(problems) > 0 {
-		return errors.New(strings.Join(problems, "; "))
+	if _, err := auth.ParseProxies(c.TrustedProxies); err != nil {
+		mistake("TRUSTED_PROXIES: %w", err)
 	}
-	return nil
+	if c.ParallelHashes < 1 || c.ParallelHashes > 256 {
+		mistake("PARALLEL_HASHES: %d is not between 1 and 256", c.ParallelHashes)
+	}
+	return errors.Join(append(mistakes, c.durations()...)...)
+}
+
+func (c Config) durations() (mistakes []error) {
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		min, max time.Duration
+	}{
+		{"SESSION_IDLE", c.SessionIdle, time.Second, 30 * 24 * time.Hour},
+		{"SESSION_LIFETIME", c.SessionLifetime, time.Second, 365 * 24 * time.Hour},
+		{"REQUEST_TIMEOUT", c.RequestTimeout, 100 * time.Millisecond, 10 * time.Minute},
+		{"SHUTDOWN_TIMEOUT", c.ShutdownTimeout, 100 * time.Millisecond, 10 * time.Minute},
+	} {
+		if d.value < d.min || d.value > d.max {
+			mistakes = append(mistakes, fmt.Errorf("%s: %s is not between %s and %s", d.name, d.value, d.min, d.max))
+		}
+	}
+	return mistakes
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
-// Run serves the console until ctx ends. Its error is one line that says what
-// keeps the console from starting; after a clean stop it is nil.
+// Run serves the console until ctx ends. Its error says what keeps the console
+// from starting, a line for each mistake; after a clean stop it is nil.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {

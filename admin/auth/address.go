@@ -13,7 +13,7 @@ func ParseProxies(cidrs []string) ([]netip.Prefix, error) {
 	for _, text := range cidrs {
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("trusted proxies: %w", err)
+			return nil, fmt.Errorf("%q is not a network such as 10.0.0.0/8", text)
 		}
 		proxies = append(proxies, prefix)
 	}
