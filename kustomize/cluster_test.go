@@ -36,6 +36,7 @@ func TestCluster(t *testing.T) {
 	}
 	for _, env := range environments(t) {
 		t.Run(env, func(t *testing.T) {
+			r := render(t, env)
 			overlay := filepath.Join("overlays", env)
 			t.Cleanup(func() { kubectl(t, "delete", "-k", overlay, "--ignore-not-found", "--timeout=120s") })
 			out, warnings := kubectl(t, "apply", "-k", overlay)
@@ -47,7 +48,6 @@ func TestCluster(t *testing.T) {
 			if out, warnings := kubectl(t, "apply", "-k", overlay); strings.Contains(out, "created") || warnings != "" {
 				t.Errorf("applied again:\n%s%s", out, warnings)
 			}
-			r := render(t, env)
 			for _, c := range r.cronJobs {
 				_, warnings := kubectl(t, "-n", c.Namespace, "create", "job", "--from=cronjob/"+c.Name, c.Name+"-by-hand")
 				if warnings != "" {
