@@ -3,8 +3,10 @@ package kustomize
 import (
 	"fmt"
 	"math"
+	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -89,9 +91,9 @@ func checkEndOfPod(t *testing.T, r *rendered) {
 	if err != nil || drain < 10*time.Second {
 		t.Errorf("delivery's DRAIN is %s (%v)", drain, err)
 	}
-	// What delivery gives its steps after the drain: requests 5 s, bank 5 s, log 25 s.
-	if grace := seconds(delivery.TerminationGracePeriodSeconds); grace < drain+35*time.Second+5*time.Second || grace != time.Minute {
-		t.Errorf("delivery has a grace of %s for a drain of %s", grace, drain)
+	steps := drainSteps(t)
+	if grace := seconds(delivery.TerminationGracePeriodSeconds); grace < drain+steps+5*time.Second || grace != time.Minute {
+		t.Errorf("delivery has a grace of %s for a drain of %s and steps of %s", grace, drain, steps)
 	}
 	admin := named(t, r.deployments, "admin").Spec.Template.Spec
 	hook := admin.Containers[0].Lifecycle
@@ -100,6 +102,29 @@ func checkEndOfPod(t *testing.T, r *rendered) {
 	} else if grace := seconds(admin.TerminationGracePeriodSeconds); grace < time.Duration(hook.PreStop.Sleep.Seconds+10)*time.Second {
 		t.Errorf("the console has a grace of %s", grace)
 	}
+}
+
+var patience = regexp.MustCompile(`(?m)^\t\w+Patience += (\d+) \* time\.Second$`)
+
+// drainSteps is what delivery's source gives the steps that come after the drain, together.
+func drainSteps(t *testing.T) (sum time.Duration) {
+	t.Helper()
+	source, err := os.ReadFile("../delivery/drain.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := patience.FindAllStringSubmatch(string(source), -1)
+	if len(steps) != 3 {
+		t.Fatalf("delivery/drain.go gives time to %d steps, want 3: requests, bank and log", len(steps))
+	}
+	for _, step := range steps {
+		n, err := strconv.Atoi(step[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += time.Duration(n) * time.Second
+	}
+	return sum
 }
 
 func seconds(n *int64) time.Duration {
