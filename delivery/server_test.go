@@ -172,6 +172,7 @@ func (s *testServer) lease(id ad.ID, micros, impressions int64) *lease.Lease {
 
 func testLease(id ad.ID, micros, impressions int64) *lease.Lease {
 	l := lease.New(ulid.Make(), id, microsOf(micros), impressions)
+	l.Process = testProcess
 	l.From, l.Until = testNow.Add(-time.Hour).UnixMicro(), testNow.Add(time.Hour).UnixMicro()
 	return l
 }

@@ -23,7 +23,7 @@ type Request struct {
 	Placements []ad.ID      // decided in this order; no creative shows twice among them
 	Seed       uint64       // breaks ties; random per request, never derived from the time
 	Now        int64        // bank time in Unix microseconds
-	Process    ulid.ULID    // this process, for the reservations
+	Process    ulid.ULID    // this process, for reservations without a lease: a test's
 	Hold       time.Duration
 	Flags      event.Flags // with event.Test, leases are looked at and not touched, and nothing bills
 }
@@ -120,6 +120,8 @@ func (s *Scratch) fill(d *Decision, found winner) {
 		Bills: bills, Flags: s.request.Flags,
 	}
 	if found.lease != nil { // a test has none
-		d.Claim.Lease = found.lease.ID
+		// The lease's own process, not the request's: that may have changed its id
+		// between the two, and settle knows a lease by its process.
+		d.Claim.Lease, d.Claim.Process = found.lease.ID, found.lease.Process
 	}
 }

@@ -62,6 +62,7 @@ func (w *world) banner(id, lineItem ad.ID) snapshot.Creative {
 // lease gives a line item money for n impressions.
 func (w *world) lease(id ad.ID, price money.Micros, n int64) *lease.Lease {
 	l := lease.New(ulid.ULID{15: byte(id)}, id, price*money.Micros(n), n)
+	l.Process = ulid.ULID{7}
 	l.From, l.Until = now.Add(-time.Minute).UnixMicro(), now.Add(time.Minute).UnixMicro()
 	w.book.Slot(id).Store(l)
 	return l
@@ -136,7 +137,8 @@ func TestDecision(t *testing.T) {
 	var s auction.Scratch
 	got := auction.Run(c, req, &s, nil)[0]
 	want := event.Reservation{
-		Process: ulid.ULID{1}, Lease: ulid.ULID{15: 4}, Index: 0, LineItem: 4, Creative: 40, Placement: 2,
+		// The lease's process: the request's may be another, when the id has just changed.
+		Process: ulid.ULID{7}, Lease: ulid.ULID{15: 4}, Index: 0, LineItem: 4, Creative: 40, Placement: 2,
 		Country: [2]byte{'D', 'E'}, Device: event.Tablet, DecidedAt: now, Hold: time.Minute, Generation: 7,
 		Price: 2500, BidPrice: 2500, Bills: event.BillsImpression, Flags: event.Suspect,
 	}

@@ -51,6 +51,7 @@ type Bank struct {
 	results chan any // inputs that calls in the background came to
 	stops   time.Time
 	started time.Time
+	widened widening
 	calls   sync.WaitGroup // appends under way
 	done    chan struct{}  // closed when Run has returned
 
@@ -67,7 +68,7 @@ func New(cfg Config) *Bank {
 	}
 	b.core = NewCore(Rules{
 		Hold: cfg.Hold, Silence: cfg.Silence, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
-		Price: cfg.Price, MintID: ulid.Make,
+		Price: cfg.Price, MintID: ulid.Make, Process: b.Process,
 	}, cfg.Book)
 	b.clock = newClock(cfg.Silence, &b.core.horizon)
 	b.started = b.clock.now()
@@ -174,8 +175,10 @@ func (b *Bank) step(ctx context.Context, input any) {
 // perform does what a step asks for. Appends run in the background, since they
 // wait for the disk; the log groups them.
 func (b *Bank) perform(ctx context.Context, out Outputs) {
+	process := b.Process() // of this step; a call may begin after the id has changed
 	for _, record := range out.Close {
-		b.calls.Go(func() { b.closeLease(ctx, record) })
+		record.LastExpiry = b.lastExpiry(record)
+		b.calls.Go(func() { b.closeLease(ctx, process, record) })
 	}
 	for _, record := range out.Open {
 		b.calls.Go(func() {
@@ -187,8 +190,19 @@ func (b *Bank) perform(ctx context.Context, out Outputs) {
 		b.cfg.OnChange(lineItem)
 	}
 	if len(out.Ask) > 0 {
-		b.calls.Go(func() { b.ask(ctx, out.Ask) })
+		b.calls.Go(func() { b.ask(ctx, process, out.Ask) })
 	}
+}
+
+// lastExpiry is the record's last hold's end, moved on when the step that closed
+// the lease was held up, as in a process that was stopped for a while: until it
+// closed, requests with a later clock than the step's could still reserve.
+func (b *Bank) lastExpiry(record event.Lease) time.Time {
+	latest := b.clock.now().Add(b.cfg.Hold)
+	if record.ReservedCount > 0 && latest.After(record.LastExpiry) {
+		return latest
+	}
+	return record.LastExpiry
 }
 
 // deliver hands a result to Run's loop, unless that has ended.
@@ -201,8 +215,7 @@ func (b *Bank) deliver(ctx context.Context, result any) {
 
 // closeLease writes one CLOSE, again and again while the log refuses: until it is
 // written the lease's money stays out.
-func (b *Bank) closeLease(ctx context.Context, record event.Lease) {
-	process := b.Process()
+func (b *Bank) closeLease(ctx context.Context, process ulid.ULID, record event.Lease) {
 	for b.Process() == process {
 		if b.cfg.Log.Append(&event.Record{Type: event.Close, Lease: record}) == nil {
 			return
@@ -215,11 +228,12 @@ func (b *Bank) closeLease(ctx context.Context, record event.Lease) {
 	}
 }
 
-// ask sends a batch of wants.
-func (b *Bank) ask(ctx context.Context, wants []postgres.Want) {
+// ask sends a batch of wants, on behalf of the process that minted their ids:
+// under a later id nobody would wait for the answer, and nobody close the leases.
+func (b *Bank) ask(ctx context.Context, process ulid.ULID, wants []postgres.Want) {
 	call, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
 	defer cancel()
-	grants, err := b.cfg.DB.Grant(call, b.Process(), wants, b.cfg.Bank)
+	grants, err := b.cfg.DB.Grant(call, process, wants, b.cfg.Bank)
 	if err != nil && ctx.Err() == nil {
 		b.cfg.Logger.Warn("bank: leases were not granted; asking again", "wants", len(wants), "error", err)
 	}
@@ -251,6 +265,7 @@ func (b *Bank) heartbeat(ctx context.Context, underWay bool) bool {
 		return true
 	}
 	safeAt, segment := b.cfg.Log.Safe()
+	safeAt = b.widened.apply(safeAt, b.clock.now())
 	beat := postgres.Heartbeat{
 		Process: b.Process(), StartedAt: b.started, SafeAt: safeAt, SafeSegment: segment, StopsSince: b.stops,
 	}
@@ -280,6 +295,7 @@ func (b *Bank) heard(ctx context.Context, a answered) {
 	if first := b.answeredAt.Swap(time.Now().Unix()) == 0; !first && jump.Abs() > jumpAlarm {
 		b.cfg.Logger.Error("bank: the bank's clock jumped", "by", jump)
 		b.cfg.Metrics.Count(telemetry.BankClockJumps, 1)
+		b.widened = b.widened.jumped(jump, b.clock.now(), b.cfg.Bank.LongestHold)
 	}
 	b.stops = a.answer.Now
 	for _, stop := range a.answer.Stops {

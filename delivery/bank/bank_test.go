@@ -104,9 +104,10 @@ func TestBankLeasesAndCloses(t *testing.T) {
 	o := open(t, 10*money.Unit)
 	until(t, "a lease in service", func() bool { o.bank.Want(o.lineItem); return o.live.Load() })
 	l := o.book.Slot(o.lineItem).Load()
-	if _, ok := l.Reserve(2000, o.bank.Now().UnixMicro()); !ok {
-		t.Fatal("a fresh lease refused a reservation")
-	}
+	until(t, "a reservation, once a heartbeat is answered too", func() bool {
+		_, ok := l.Reserve(2000, o.bank.Now().UnixMicro())
+		return ok
+	})
 	var leased, limit int64
 	must(t, o.db.Pool.QueryRow(t.Context(), `SELECT leased_micros, limit_micros FROM account WHERE owner_id = $1 AND day IS NULL`, o.lineItem).Scan(&leased, &limit))
 	if leased == 0 || leased > limit {
@@ -147,5 +148,35 @@ func TestLostProcessIsReborn(t *testing.T) {
 	must(t, o.db.Pool.QueryRow(t.Context(), `SELECT process_id FROM lease WHERE id = $1`, [16]byte(now.ID)).Scan(&holder))
 	if ulid.ULID(holder) != o.bank.Process() {
 		t.Fatalf("the lease belongs to %s, not to %s", ulid.ULID(holder), o.bank.Process())
+	}
+}
+
+// When the bank's clock jumps ahead, what was reserved before keeps its hold: the
+// process's word does not let the watermark jump too.
+func TestAJumpOfTheBanksClockDoesNotEndHolds(t *testing.T) {
+	t.Parallel()
+	o := open(t, 10*money.Unit)
+	clock := postgrestest.NewClock(t, o.db.Pool, time.Now().UTC())
+	word := func() (heard, safe time.Time) {
+		must(t, o.db.Pool.QueryRow(t.Context(), `
+			SELECT coalesce(max(heartbeat_at), 'epoch'), coalesce(max(safe_at), 'epoch') FROM process`).Scan(&heard, &safe))
+		return heard, safe
+	}
+	until(t, "a word from the process", func() bool { _, safe := word(); return safe.Unix() > 0 })
+	const jump = 10 * time.Minute
+	heard := func() {
+		t.Helper()
+		until(t, "a heartbeat by this clock", func() bool { at, _ := word(); return at.Equal(clock.Now().Truncate(time.Microsecond)) })
+	}
+	clock.Add(time.Second) // the process has heard of the clock before it jumps
+	heard()
+	clock.Add(jump)
+	heard()
+	for range 3 { // beats that know of the jump
+		clock.Add(100 * time.Millisecond)
+		heard()
+	}
+	if at, safe := word(); at.Sub(safe) < jump-5*time.Second {
+		t.Fatalf("%s after the jump the process calls its log safe up to %s, %s before the bank's clock", jump, safe, at.Sub(safe))
 	}
 }

@@ -47,3 +47,27 @@ func (c *clock) set(bank, sent time.Time) time.Duration {
 	c.anchor.Store(&anchor{bank: bank.UTC(), ours: sent})
 	return jump
 }
+
+// widening holds the watermark back after the bank's clock has jumped ahead, for
+// as long as a hold may last: what was reserved before the jump has as much time
+// left as before, though by the bank's clock its hold is over (design §5.3).
+type widening struct {
+	by    time.Duration
+	until time.Time
+}
+
+// jumped adds a jump that was seen now, for the time of one hold.
+func (w widening) jumped(by time.Duration, now time.Time, hold time.Duration) widening {
+	if now.Before(w.until) {
+		by += w.by
+	}
+	return widening{by: by, until: now.Add(hold)}
+}
+
+// apply takes the jump off what the log is safe up to.
+func (w widening) apply(safeAt, now time.Time) time.Time {
+	if w.by > 0 && now.Before(w.until) && !safeAt.IsZero() {
+		return safeAt.Add(-w.by)
+	}
+	return safeAt
+}

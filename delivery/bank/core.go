@@ -31,6 +31,9 @@ type Rules struct {
 	Price func(ad.ID) (money.Micros, bool)
 	// MintID returns a fresh ULID; the simulator's are seeded.
 	MintID func() ulid.ULID
+	// Process is under whose id leases run now: tokens must name the same process
+	// as their lease, also those that a change of id overtakes.
+	Process func() ulid.ULID
 }
 
 // Core is the process's bank as a state machine. It is used by one goroutine;
@@ -53,6 +56,7 @@ type position struct {
 	slot     *lease.Slot
 	serving  *held         // in the slot
 	next     *held         // granted, its OPEN not durable yet
+	later    *held         // opened on the eve of its day, which has not begun
 	asked    postgres.Want // zero Lease: nothing asked
 	retryAt  time.Time     // not asked again before, after a refusal
 	ask      money.Micros  // how much to ask for next
@@ -167,7 +171,7 @@ func (c *Core) mint(now time.Time, p *position, out *Outputs) {
 	until := now.Add(c.rules.PermitTTL)
 	c.open(p, postgres.Grant{
 		Lease: c.rules.MintID(), LineItem: p.lineItem, Impressions: lease.MaxReservations,
-		Day: event.Day(now.Unix() / 86400), DayStart: now, DayEnd: until, Deadline: until, MaxAge: c.rules.PermitTTL,
+		Day: event.Day(now.Unix() / 86400), DayStart: time.Unix(0, 0), DayEnd: until, Deadline: until, MaxAge: c.rules.PermitTTL,
 	}, out)
 	p.next.permit = true
 	p.next.lease.Horizon = nil
@@ -176,6 +180,7 @@ func (c *Core) mint(now time.Time, p *position, out *Outputs) {
 // open makes the lease of a grant, which may serve once its OPEN is durable.
 func (c *Core) open(p *position, g postgres.Grant, out *Outputs) {
 	l := lease.New(g.Lease, g.LineItem, g.Micros, g.Impressions)
+	l.Process = c.rules.Process()
 	l.From = g.DayStart.UnixMicro()
 	l.Until = min(g.DayEnd.UnixMicro(), g.Deadline.UnixMicro())
 	l.Horizon = &c.horizon
@@ -229,7 +234,8 @@ func patience(why postgres.Refusal) time.Duration {
 // openRetry is how long a lease waits whose OPEN the log refused.
 const openRetry = time.Second
 
-// opened puts a lease whose OPEN is durable into service in place of the old one.
+// opened puts a lease whose OPEN is durable into service in place of the old one,
+// or keeps it for the day that it is for: until then the old one serves.
 func (c *Core) opened(now time.Time, in Opened, out *Outputs) {
 	p := c.byLease[in.Lease]
 	if p == nil || p.next == nil || p.next.record.ID != in.Lease {
@@ -239,17 +245,36 @@ func (c *Core) opened(now time.Time, in Opened, out *Outputs) {
 		p.next.retryAt = now.Add(openRetry)
 		return
 	}
-	old := p.serving
-	p.serving, p.next = p.next, nil
-	if p.stopped {
-		c.retire(now, p, out)
-		return
+	fresh := p.next
+	p.next = nil
+	switch {
+	case p.stopped:
+		c.close(now, fresh, out)
+	case fresh.lease.From > now.UnixMicro():
+		c.dropLater(now, p, out)
+		p.later = fresh
+	default:
+		c.serve(now, p, fresh, out)
 	}
-	p.slot.Store(p.serving.lease)
+}
+
+// serve puts a lease into service in place of the one that serves.
+func (c *Core) serve(now time.Time, p *position, fresh *held, out *Outputs) {
+	old := p.serving
+	p.serving = fresh
+	p.slot.Store(fresh.lease)
 	if old == nil {
 		out.Changed = append(out.Changed, p.lineItem)
 	} else {
 		c.close(now, old, out)
+	}
+}
+
+// dropLater closes the lease that waits for its day, if there is one.
+func (c *Core) dropLater(now time.Time, p *position, out *Outputs) {
+	if p.later != nil {
+		c.close(now, p.later, out)
+		p.later = nil
 	}
 }
 
@@ -266,8 +291,11 @@ func (c *Core) answered(now time.Time, answer postgres.HeartbeatAnswer, out *Out
 		}
 	}
 	for _, id := range answer.Recalled {
-		p := c.byLease[id]
-		if p != nil && p.serving != nil && p.serving.record.ID == id && p.serving.lease.FirstAt() == 0 {
+		switch p := c.byLease[id]; {
+		case p == nil:
+		case p.later != nil && p.later.record.ID == id:
+			c.dropLater(now, p, out)
+		case p.serving != nil && p.serving.record.ID == id && p.serving.lease.FirstAt() == 0:
 			c.retire(now, p, out)
 		}
 	}
@@ -282,7 +310,11 @@ func (c *Core) stop(now time.Time, stop postgres.Stop, out *Outputs) {
 		return
 	}
 	p.stopped = stop.Stopped
-	if p.stopped && p.serving != nil {
+	if !p.stopped {
+		return
+	}
+	c.dropLater(now, p, out)
+	if p.serving != nil {
 		c.retire(now, p, out)
 	}
 }
@@ -296,7 +328,7 @@ func (c *Core) forget(out *Outputs) {
 			p.slot.Store(nil)
 			out.Changed = append(out.Changed, p.lineItem)
 		}
-		p.serving, p.next, p.asked = nil, nil, postgres.Want{}
+		p.serving, p.next, p.later, p.asked = nil, nil, nil, postgres.Want{}
 	}
 	clear(c.byLease)
 	c.waiting = false

@@ -49,7 +49,7 @@ func newWorld(fatal func(string, ...any)) *world {
 	w.core = NewCore(Rules{
 		Hold: hold, Silence: 180 * time.Second, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
 		Price:  func(id ad.ID) (money.Micros, bool) { p, ok := w.price[id]; return p, ok },
-		MintID: w.mint,
+		MintID: w.mint, Process: func() ulid.ULID { return ulid.ULID{1} },
 	}, &w.book)
 	w.step(Answered{postgres.HeartbeatAnswer{Now: w.now}})
 	return w

@@ -18,13 +18,21 @@ func (c *Core) review(now time.Time, out *Outputs) {
 		if p.asked.LineItem == 0 && p.next == nil && !now.Before(p.retryAt) {
 			c.setAside(p, false, out)
 		}
+		if p.later != nil && now.UnixMicro() >= p.later.lease.From {
+			fresh := p.later
+			p.later = nil
+			c.serve(now, p, fresh, out)
+		}
 		if p.serving == nil {
 			continue
+		}
+		if price, known := c.rules.Price(p.lineItem); known {
+			p.price = price // an edit may have put it beyond what the lease has left
 		}
 		left, impressions := p.serving.lease.Left()
 		switch {
 		case c.over(now, p, left, impressions):
-			touched := p.serving.lease.FirstAt() != 0
+			touched := p.serving.lease.FirstAt() != 0 || left < p.price
 			c.remember(now, p)
 			c.retire(now, p, out)
 			if touched {
@@ -42,7 +50,7 @@ func (c *Core) review(now time.Time, out *Outputs) {
 func (c *Core) over(now time.Time, p *position, left money.Micros, impressions int64) bool {
 	l := p.serving.lease
 	if left < p.price || impressions == 0 || now.UnixMicro() >= l.Until {
-		return true
+		return true // of a permit nothing is left as soon as there is a price
 	}
 	first := l.FirstAt()
 	return first != 0 && now.UnixMicro()-first >= p.serving.maxAge.Microseconds()
@@ -158,6 +166,7 @@ func (c *Core) closeAll(now time.Time, out *Outputs) {
 			c.close(now, p.next, out)
 			p.next = nil
 		}
+		c.dropLater(now, p, out)
 		p.asked, p.stopped = postgres.Want{}, true
 	}
 }

@@ -28,6 +28,7 @@ const MaxMicros money.Micros = 1<<46 - 1
 // reserve within a window of bank time. It is open until [Lease.Close].
 type Lease struct {
 	ID       ulid.ULID
+	Process  ulid.ULID // to whom it was granted; its tokens name it
 	LineItem ad.ID
 	From     int64 // bank time in Unix microseconds; nothing is reserved before
 	Until    int64 // nor at or after: the earlier of the deadline and the day's end

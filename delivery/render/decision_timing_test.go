@@ -86,6 +86,7 @@ func supply(requests []workload.Request) *snapshot.Snapshot {
 
 func endless(id ad.ID) *lease.Lease {
 	l := lease.New(ulid.ULID{2}, id, lease.MaxMicros, lease.MaxReservations)
+	l.Process = ulid.ULID{1}
 	l.Until = now.Add(time.Hour).UnixMicro()
 	return l
 }

@@ -67,6 +67,7 @@ func show(t *testing.T, creative snapshot.Creative) *shown {
 	}
 	var book lease.Book
 	l := lease.New(ulid.ULID{1}, 2, money.Unit, 100)
+	l.Process = ulid.ULID{1}
 	l.Until = now.Add(time.Hour).UnixMicro()
 	book.Slot(2).Store(l)
 	c, err := catalog.Compile(s, &book)
