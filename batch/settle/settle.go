@@ -258,7 +258,7 @@ func (f *follower) giveBack(ctx context.Context, tx *postgres.SettleTx, core *Co
 	if err := tx.Advance(ctx, nil); err != nil {
 		return nil, false, err
 	}
-	due, err := tx.Due(ctx, bank.Margin)
+	due, err := tx.Due(ctx, bank.Margin, bank.LongestHold+bank.Grace)
 	if err != nil {
 		return nil, false, err
 	}

@@ -97,7 +97,7 @@ type Core struct {
 	created bool
 	records int       // durable in it
 	size    int64     // of its durable part
-	firstAt time.Time // log time of its first record
+	firstAt time.Time // of its first record, as a batch's
 	begun   time.Time // when its first record became durable
 
 	failures  int // in a row
@@ -110,7 +110,7 @@ type Core struct {
 type batch struct {
 	records int
 	durable bool
-	firstAt time.Time // log time of its first record
+	firstAt time.Time // log time of its first record, or bank time if that was behind
 	due     time.Time
 }
 
@@ -148,7 +148,9 @@ func (c *Core) append(now time.Time, in Input) Output {
 	g.records++
 	notify := g.records == 1 || g.records == c.limits.CommitRecords
 	if g.records == 1 {
-		g.firstAt, g.due = c.lastAt, now.Add(c.limits.TelemetryWait)
+		// By the bank's clock and not by the log's, which stands still after a jump
+		// back: what waits here must hold the watermark meanwhile.
+		g.firstAt, g.due = earlier(c.lastAt, in.Clock), now.Add(c.limits.TelemetryWait)
 	}
 	if in.Durable && !g.durable {
 		g.durable, g.due, notify = true, now.Add(c.limits.CommitWait), true
@@ -268,16 +270,27 @@ func (c *Core) broken() bool { return c.failures >= c.limits.MaxFailures }
 // Safe says up to when the stream is known: nothing logged before at lies beyond
 // segment. With nothing pending that is the clock itself, and no later record
 // gets an earlier log time.
+//
+// It never claims more than the clock: log time that waits for a clock which
+// jumped back would otherwise answer for events of the future.
 func (c *Core) Safe(clock time.Time) (at time.Time, segment uint64) {
-	segment = c.seq - 1
-	switch {
-	case c.records > 0:
-		return c.firstAt, segment
-	case c.flight.records > 0:
-		return c.flight.firstAt, segment
-	case c.gathered.records > 0:
-		return c.gathered.firstAt, segment
-	}
 	c.tick(clock)
-	return c.lastAt, segment
+	at = earlier(c.lastAt, clock)
+	if c.records > 0 {
+		at = earlier(at, c.firstAt)
+	}
+	for _, pending := range []*batch{&c.flight, &c.gathered} {
+		if pending.records > 0 {
+			at = earlier(at, pending.firstAt)
+		}
+	}
+	return at, c.seq - 1
+}
+
+// earlier returns the earlier of two times, in whole microseconds.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		a = b
+	}
+	return a.Truncate(time.Microsecond)
 }

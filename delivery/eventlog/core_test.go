@@ -229,3 +229,29 @@ func (w *coreWorld) check(t *rapid.T) {
 		}
 	}
 }
+
+// When bank time goes back, log time stands still and waits for it. The
+// heartbeat's word is by the clock meanwhile: what waits for the bucket then
+// holds the watermark as it always does.
+func TestCoreSafeAfterTheClockWentBack(t *testing.T) {
+	t.Parallel()
+	ahead := time.Date(2026, 11, 20, 13, 0, 0, 0, time.UTC)
+	clock := ahead.Add(-time.Hour)
+	c := NewCore(Limits{CommitRecords: 1, RotateEvery: time.Minute, MaxFailures: 3, MaxGathered: 10, MaxTelemetry: 10})
+	c.Safe(ahead) // a heartbeat before the bank first answered
+	if at, segment := c.Safe(clock); !at.Equal(clock) || segment != 0 {
+		t.Errorf("nothing logged: safe at %s, segment %d; want %s, 0", at, segment, clock)
+	}
+	now := ahead
+	if out := c.Step(now, Input{Kind: Append, Clock: clock, Durable: true}); !out.At.Equal(ahead) {
+		t.Errorf("log time went back to %s", out.At)
+	}
+	for range 3 { // gathered, in flight, in the segment
+		if at, _ := c.Safe(clock.Add(time.Minute)); !at.Equal(clock) {
+			t.Errorf("safe at %s though a record of %s waits", at, clock)
+		}
+		if out := c.Step(now, Input{Kind: Tick}); out.Op == Wait {
+			c.Step(now, Input{Kind: Done, OK: true, Bytes: 100})
+		}
+	}
+}

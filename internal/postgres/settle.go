@@ -247,7 +247,7 @@ func (t *SettleTx) writeApplied(ctx context.Context, applied []Applied) error {
 	_, err := t.tx.Exec(ctx, `
 		UPDATE process p SET
 			applied_segment = n.segment,
-			applied_at      = GREATEST(p.applied_at, n.at),
+			applied_at      = GREATEST(p.applied_at, LEAST(n.at, $5)), -- a stream's clock may have run ahead
 			state           = CASE WHEN n.ended THEN 'ended' ELSE p.state END,
 			ended_at        = CASE WHEN n.ended THEN $5 ELSE p.ended_at END
 		FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::boolean[]) AS n (id, segment, at, ended)

@@ -119,16 +119,27 @@ func (t *SettleTx) AddLeases(ctx context.Context, leases []NewLease) error {
 // sweepSize bounds how many leases one transaction gives back.
 const sweepSize = 5000
 
-// Due locks and returns closed leases whose every event is in: the watermark is
-// margin beyond their last hold's end. Those of processes that left the
-// watermark are not among them, as it says nothing of their streams.
-func (t *SettleTx) Due(ctx context.Context, margin time.Duration) ([]*Lease, error) {
+// Due locks and returns leases whose every event is in: closed ones when the
+// watermark is margin beyond their last hold's end, and open ones when it is wait
+// beyond their deadline, though no CLOSE came: they reserved nothing since, so
+// that the watermark says of them what it says of the closed ones. Those of
+// processes that left the watermark are not among them, as it says nothing of
+// their streams.
+//
+// After the bank's clock went back the watermark is ahead of it for a while, and
+// proves nothing of what was reserved meanwhile: the clock counts then.
+func (t *SettleTx) Due(ctx context.Context, margin, wait time.Duration) ([]*Lease, error) {
+	watermark := t.Watermark
+	if t.Now.Before(watermark) {
+		watermark = t.Now
+	}
 	leases, err := many(ctx, t.tx, scanLease, `
 		SELECT `+leaseColumns+` FROM lease e
-		WHERE e.state = 'closed' AND e.last_expiry < $1::timestamptz - make_interval(secs => $2)
+		WHERE (e.state = 'closed' AND e.last_expiry < $1::timestamptz - make_interval(secs => $2)
+				OR e.state = 'open' AND e.deadline < $1::timestamptz - make_interval(secs => $4))
 			AND NOT EXISTS (SELECT FROM process p WHERE p.id = e.process_id AND p.state <> 'ended'
 				AND (p.state = 'lost' OR p.stalled <> ''))
-		ORDER BY e.id LIMIT $3 FOR UPDATE OF e`, t.Watermark, margin.Seconds(), sweepSize)
+		ORDER BY e.id LIMIT $3 FOR UPDATE OF e`, watermark, margin.Seconds(), sweepSize, wait.Seconds())
 	if err != nil {
 		return nil, fmt.Errorf("find leases due: %w", err)
 	}

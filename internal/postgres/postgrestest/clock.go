@@ -20,7 +20,7 @@ func NewClock(t testing.TB, pool *pgxpool.Pool, now time.Time) *Clock {
 	t.Helper()
 	if _, err := pool.Exec(t.Context(), `
 		CREATE TABLE clock (now timestamptz NOT NULL);
-		INSERT INTO clock VALUES ('epoch');
+		INSERT INTO clock VALUES (clock_timestamp());
 		CREATE OR REPLACE FUNCTION bank_now() RETURNS timestamptz LANGUAGE sql VOLATILE RETURN (SELECT now FROM clock)`); err != nil {
 		t.Fatal(err)
 	}
