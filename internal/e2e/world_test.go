@@ -36,8 +36,13 @@ const hold = 5 * time.Second
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOn(t, postgrestest.URL(t))
+}
+
+// newWorldOn is newWorld in a database of its own kind.
+func newWorldOn(t *testing.T, databaseURL string) *world {
+	t.Helper()
 	w := &world{dir: t.TempDir()}
-	databaseURL := postgrestest.URL(t)
 	db, err := postgres.Open(t.Context(), databaseURL)
 	if err != nil {
 		t.Fatal(err)
