@@ -9,7 +9,9 @@ export GOTOOLCHAIN := local
 # `make bench ONLY=prefix` and `make proof ONLY=prefix` run a part.
 export ONLY
 
-packages := $(wildcard cmd delivery batch admin internal docs)
+packages := $(wildcard cmd delivery batch admin internal docs kustomize datadog)
+# Modules of their own, so that the libraries of their tests stay out of the servers.
+packaging := kustomize datadog
 npm := node_modules/.complete
 assets_src := $(wildcard admin/assets/src/*)
 assets := $(if $(assets_src),admin/assets/dist/.complete)
@@ -17,7 +19,7 @@ assets := $(if $(assets_src),admin/assets/dist/.complete)
 # What `make e2e` needs from Debian, as command:package. The race detector needs the C compiler.
 debian := cc:gcc cc:libc6-dev chromium:chromium redis-server:redis-server xmllint:libxml2-utils wrk:wrk
 
-.PHONY: help run test e2e check bench proof deps generate build clean
+.PHONY: help run test e2e check bench proof cluster deps generate build clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | \
@@ -35,6 +37,7 @@ test: $(npm) $(assets) ## unit tests with the race detector and coverage; TESTFL
 	elif [ -x var/compiler/cc ]; then race=-race; export CGO_ENABLED=1 CC=$(CURDIR)/var/compiler/cc; fi; \
 	set -x; go test $$race -timeout 10m -coverprofile=var/coverage.out $(TESTFLAGS) ./...
 	go test -count=1 -run '[Aa]lloc' ./delivery/... ./internal/event ./internal/telemetry ./internal/money
+	@set -x; for module in $(packaging); do go -C $$module test -count=1 ./...; done
 	@go tool cover -func=var/coverage.out | awk '/^total:/ { print "coverage of statements: " $$3 }'
 
 e2e: deps $(assets) ## the whole circle through real processes and a browser
@@ -46,6 +49,8 @@ check: $(npm) $(assets) ## format, vet, lint, generated code, module files, scri
 	go vet -tags e2e ./...
 	go tool staticcheck -tags e2e ./...
 	@.ci/generated
+	@set -x; for module in $(packaging); do go -C $$module vet ./...; go -C $$module mod tidy -diff; go -C $$module mod verify; done
+	go -C kustomize vet -tags cluster ./...
 	go mod tidy -diff
 	go mod verify
 	@if grep -n '"resolved"' package-lock.json; then echo "package-lock.json holds download addresses; see .npmrc"; exit 1; fi
@@ -57,6 +62,9 @@ bench: $(npm) $(assets) ## measure; ONLY=prefix runs a part; figures also in var
 
 proof: deps $(assets) ## every figure of every promise at full size; ONLY=prefix runs a part
 	go run ./internal/bench -proof
+
+cluster: ## apply the manifests to the API server of KUBECONFIG, and take them away again
+	go -C kustomize test -tags cluster -count=1 -timeout 10m -run Cluster -v .
 
 deps: $(npm) ## fetch what is needed beyond Go and Node; Debian packages only where root runs it
 	@missing=; for pair in $(debian); do command -v "$${pair%%:*}" >/dev/null 2>&1 || missing="$$missing $${pair##*:}"; done; \

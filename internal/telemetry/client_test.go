@@ -80,7 +80,7 @@ func TestClientSendsWhatItIsTold(t *testing.T) {
 	client.Count(BankGrants, 3, "kind:a")
 	client.Gauge(SnapshotAge, 1.5)
 	client.Distribution(JobDuration, 0.25, "job:settle")
-	client.Tally(DeliveryShed, "endpoint:ad") // told before it first happens
+	client.Tally(DeliveryRejected, "class:ad") // told before it first happens
 	tally := client.Tally(DeliveryRequests, "endpoint:decisions")
 	for range 5 {
 		tally.Add(2)
@@ -99,7 +99,7 @@ func TestClientSendsWhatItIsTold(t *testing.T) {
 		"hayate.snapshot.age:1.5|g":        "",
 		"hayate.job.duration:0.25|d":       "job:settle",
 		"hayate.delivery.requests:10|c":    "endpoint:decisions",
-		"hayate.delivery.shed:0|c":         "endpoint:ad",
+		"hayate.delivery.rejected:0|c":     "class:ad",
 		"hayate.delivery.latency:0.5:0.25": "",
 	} {
 		line := a.await(t, prefix)

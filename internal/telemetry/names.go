@@ -15,7 +15,6 @@ const (
 	DeliveryFills    Counter      = "hayate.delivery.fills"
 	DeliveryNoFills  Counter      = "hayate.delivery.no_fills"
 	DeliveryRejected Counter      = "hayate.delivery.rejected"
-	DeliveryShed     Counter      = "hayate.delivery.shed"
 	DeliveryLandings Counter      = "hayate.delivery.landings"
 	DeliveryLate     Counter      = "hayate.delivery.late"
 )
@@ -87,7 +86,6 @@ func Metrics() []Metric {
 		count(DeliveryFills, "", "Decisions with a winner", "tier"),
 		count(DeliveryNoFills, "", "Decisions without a winner, by the reason given to the caller", "reason"),
 		count(DeliveryRejected, "request", "Requests refused as malformed, by class", "class"),
-		count(DeliveryShed, "request", "Requests turned away because of overload", "endpoint"),
 		count(DeliveryLandings, "event", "Tracking events acknowledged", "type"),
 		count(DeliveryLate, "event", "Events on own inventory that came after their hold", "type"),
 		gauge(SnapshotAge, "second", "Time since the snapshot in use was built"),
