@@ -82,9 +82,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.apiCreatives(api)
 	c.apiAccount(api)
 	c.apiReport(api)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		c.message(w, r, http.StatusNotFound, "problem.not_found")
-	})
+	mux.Handle("/", c.nothingHere(mux))
 	return api
 }
 
@@ -95,6 +93,7 @@ type resource[In, Body any] struct {
 	name string // in the path: "line-items"
 	save func(ctx context.Context, id ad.ID, in In) (Body, error)
 	find func(ctx context.Context, id ad.ID) (Body, error)
+	last func(ctx context.Context, id ad.ID) (In, error) // what an edit starts from
 }
 
 // maxBody is the largest JSON body; a creative's markup and a targeting fit.
@@ -118,15 +117,23 @@ func (r resource[In, Body]) register() {
 		return respond(ctx, r.c, get.OperationID, func() (Body, error) { return r.find(ctx, in.ID) })
 	})
 	update := r.operation(http.MethodPut, "/{id}", "Update")
-	huma.Register(r.api, update, func(ctx context.Context, in *editRequest[In]) (*answer[Body], error) {
-		return respond(ctx, r.c, update.OperationID, func() (Body, error) {
-			if in.ID <= 0 {
-				var none Body
-				return none, postgres.ErrNotFound
-			}
-			return r.save(ctx, in.ID, in.Body)
-		})
+	update.Description = changeText
+	huma.Register(r.api, update, func(ctx context.Context, in *editRequest[change[In]]) (*answer[Body], error) {
+		return respond(ctx, r.c, update.OperationID, func() (Body, error) { return r.change(ctx, in.ID, in.Body) })
 	})
+}
+
+// change edits a thing. Who else edits it in between makes the version an old
+// one, which save refuses.
+func (r resource[In, Body]) change(ctx context.Context, id ad.ID, edit change[In]) (body Body, err error) {
+	in, err := r.last(ctx, id)
+	if err != nil {
+		return body, err
+	}
+	if err := edit.over(&in); err != nil {
+		return body, err
+	}
+	return r.save(ctx, id, in)
 }
 
 // registerList adds the operation that lists; each noun filters by its own parent.

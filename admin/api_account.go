@@ -30,7 +30,7 @@ func userBodyOf(u ad.User) userBody {
 }
 
 func (c *console) apiAccount(api huma.API) {
-	users := resource[userInput, userBody]{c, api, "users", saver(c.saveUser, userBodyOf), finder(c.db.FindUser, userBodyOf)}
+	users := resource[userInput, userBody]{c, api, "users", saver(c.saveUser, userBodyOf), finder(c.db.FindUser, userBodyOf), finder(c.db.FindUser, userInputOf)}
 	users.register()
 	registerList(users, func(ctx context.Context, q PageQuery) (listBody[userBody], error) {
 		found, err := c.db.Users(ctx, actorOf(ctx), q.page())

@@ -72,7 +72,7 @@ func (c *console) apiCreatives(api huma.API) {
 	save := func(ctx context.Context, id ad.ID, in creativeInput) (ad.Creative, error) {
 		return c.saveCreative(ctx, id, in, picture{})
 	}
-	creatives := resource[creativeInput, creativeBody]{c, api, "creatives", saver(save, creativeBodyOf), finder(c.db.FindCreative, creativeBodyOf)}
+	creatives := resource[creativeInput, creativeBody]{c, api, "creatives", saver(save, creativeBodyOf), finder(c.db.FindCreative, creativeBodyOf), finder(c.db.FindCreative, creativeInputOf)}
 	creatives.register()
 	creativeID := func(k ad.Creative) ad.ID { return k.ID }
 	registerList(creatives, func(ctx context.Context, q creativesQuery) (listBody[creativeBody], error) {

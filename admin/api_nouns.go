@@ -95,17 +95,25 @@ type placementBody struct {
 	ID                 ad.ID        `json:"id"`
 	PropertyID         ad.ID        `json:"property_id"`
 	Name               string       `json:"name"`
-	Formats            []string     `json:"formats"`
-	Sizes              string       `json:"sizes"`
+	Formats            []string     `json:"formats" nullable:"false"`
+	Sizes              []sizeBody   `json:"sizes" nullable:"false"`
 	Floor              money.Micros `json:"floor"`
-	BlockedAdvertisers string       `json:"blocked_advertisers"`
+	BlockedAdvertisers []ad.ID      `json:"blocked_advertisers" nullable:"false"`
 	Status             string       `json:"status"`
 	StampBody
 }
 
+// listed is a list that is empty rather than null in JSON.
+func listed[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
 func placementBodyOf(p ad.Placement) placementBody {
 	in := placementInputOf(p)
-	return placementBody{p.ID, p.PropertyID, p.Name, in.Formats, in.Sizes, p.Floor, in.BlockedAdvertisers, in.Status, stampBody(p.Stamp)}
+	return placementBody{p.ID, p.PropertyID, p.Name, listed(in.Formats), listed(in.Sizes), p.Floor, listed(in.BlockedAdvertisers), in.Status, stampBody(p.Stamp)}
 }
 
 type (
@@ -151,19 +159,19 @@ func finder[T, Body any](find func(context.Context, postgres.Actor, ad.ID) (T, e
 }
 
 func (c *console) apiDemand(api huma.API) {
-	advertisers := resource[advertiserInput, advertiserBody]{c, api, "advertisers", saver(c.saveAdvertiser, advertiserBodyOf), finder(c.db.FindAdvertiser, advertiserBodyOf)}
+	advertisers := resource[advertiserInput, advertiserBody]{c, api, "advertisers", saver(c.saveAdvertiser, advertiserBodyOf), finder(c.db.FindAdvertiser, advertiserBodyOf), finder(c.db.FindAdvertiser, advertiserInputOf)}
 	advertisers.register()
 	registerList(advertisers, func(ctx context.Context, q PageQuery) (listBody[advertiserBody], error) {
 		found, err := c.db.Advertisers(ctx, actorOf(ctx), q.page())
 		return listOf(found, q, advertiserBodyOf, func(a ad.Advertiser) ad.ID { return a.ID }), err
 	})
-	campaigns := resource[campaignInput, campaignBody]{c, api, "campaigns", saver(c.saveCampaign, campaignBodyOf), finder(c.db.FindCampaign, campaignBodyOf)}
+	campaigns := resource[campaignInput, campaignBody]{c, api, "campaigns", saver(c.saveCampaign, campaignBodyOf), finder(c.db.FindCampaign, campaignBodyOf), finder(c.db.FindCampaign, campaignEdit)}
 	campaigns.register()
 	registerList(campaigns, func(ctx context.Context, q campaignsQuery) (listBody[campaignBody], error) {
 		found, err := c.db.Campaigns(ctx, actorOf(ctx), postgres.CampaignFilter{AdvertiserID: q.AdvertiserID, Page: q.page()})
 		return listOf(found, q.PageQuery, campaignBodyOf, func(k ad.Campaign) ad.ID { return k.ID }), err
 	})
-	items := resource[lineItemInput, lineItemBody]{c, api, "line-items", saver(c.saveLineItem, lineItemBodyOf), finder(c.db.FindLineItem, lineItemBodyOf)}
+	items := resource[lineItemInput, lineItemBody]{c, api, "line-items", saver(c.saveLineItem, lineItemBodyOf), finder(c.db.FindLineItem, lineItemBodyOf), finder(c.db.FindLineItem, lineItemEdit)}
 	items.register()
 	registerList(items, func(ctx context.Context, q lineItemsQuery) (listBody[lineItemBody], error) {
 		found, err := c.db.LineItems(ctx, actorOf(ctx), postgres.LineItemFilter{AdvertiserID: q.AdvertiserID, CampaignID: q.CampaignID, Page: q.page()})
@@ -172,19 +180,19 @@ func (c *console) apiDemand(api huma.API) {
 }
 
 func (c *console) apiSupply(api huma.API) {
-	publishers := resource[publisherInput, publisherBody]{c, api, "publishers", saver(c.savePublisher, publisherBodyOf), finder(c.db.FindPublisher, publisherBodyOf)}
+	publishers := resource[publisherInput, publisherBody]{c, api, "publishers", saver(c.savePublisher, publisherBodyOf), finder(c.db.FindPublisher, publisherBodyOf), finder(c.db.FindPublisher, publisherInputOf)}
 	publishers.register()
 	registerList(publishers, func(ctx context.Context, q PageQuery) (listBody[publisherBody], error) {
 		found, err := c.db.Publishers(ctx, actorOf(ctx), q.page())
 		return listOf(found, q, publisherBodyOf, func(p ad.Publisher) ad.ID { return p.ID }), err
 	})
-	properties := resource[propertyInput, propertyBody]{c, api, "properties", saver(c.saveProperty, propertyBodyOf), finder(c.db.FindProperty, propertyBodyOf)}
+	properties := resource[propertyInput, propertyBody]{c, api, "properties", saver(c.saveProperty, propertyBodyOf), finder(c.db.FindProperty, propertyBodyOf), finder(c.db.FindProperty, propertyInputOf)}
 	properties.register()
 	registerList(properties, func(ctx context.Context, q propertiesQuery) (listBody[propertyBody], error) {
 		found, err := c.db.Properties(ctx, actorOf(ctx), postgres.PropertyFilter{PublisherID: q.PublisherID, Page: q.page()})
 		return listOf(found, q.PageQuery, propertyBodyOf, func(p ad.Property) ad.ID { return p.ID }), err
 	})
-	placements := resource[placementInput, placementBody]{c, api, "placements", saver(c.savePlacement, placementBodyOf), finder(c.db.FindPlacement, placementBodyOf)}
+	placements := resource[placementInput, placementBody]{c, api, "placements", saver(c.savePlacement, placementBodyOf), finder(c.db.FindPlacement, placementBodyOf), finder(c.db.FindPlacement, placementInputOf)}
 	placements.register()
 	registerList(placements, func(ctx context.Context, q placementsQuery) (listBody[placementBody], error) {
 		found, err := c.db.Placements(ctx, actorOf(ctx), postgres.PlacementFilter{PublisherID: q.PublisherID, PropertyID: q.PropertyID, Page: q.page()})

@@ -61,7 +61,7 @@ func apiBody(operation string, x things) any {
 			"line_item_id": x.lineItem.ID, "version": x.creative.Version},
 		"publishers": {"name": "Stolen", "domain": "stolen.example.com", "version": x.publisher.Version},
 		"properties": {"name": "Stolen", "domain": "stolen.example.com", "publisher_id": x.publisher.ID, "version": x.property.Version},
-		"placements": {"name": "Stolen", "formats": []string{"banner"}, "sizes": "300x250", "property_id": x.property.ID, "version": x.placement.Version},
+		"placements": {"name": "Stolen", "formats": []string{"banner"}, "sizes": []sizeBody{{300, 250}}, "property_id": x.property.ID, "version": x.placement.Version},
 		"users":      {"email": "stolen@example.com", "name": "Stolen", "role": "operator", "version": x.user.Version},
 		"images":     {},
 	}[noun]

@@ -18,7 +18,7 @@ type campaignInput struct {
 	AdvertiserID ad.ID  `json:"advertiser_id,omitempty" doc:"Whose it is; cannot change."`
 	Name         string `json:"name" doc:"1 to 200 characters." example:"Spring"`
 	StartsAt     string `json:"starts_at" doc:"RFC 3339; without an offset, in the advertiser's time zone." example:"2026-04-01T09:00"`
-	EndsAt       string `json:"ends_at,omitempty" doc:"Exclusive; left out: open end." example:"2026-05-01T00:00"`
+	EndsAt       string `json:"ends_at,omitempty" clear:"true" doc:"Exclusive; without one the end is open." example:"2026-05-01T00:00"`
 	Status       string `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
 	Version      int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
 }
@@ -34,6 +34,13 @@ func (in campaignInput) parse(zone *time.Location) (ad.Campaign, error) {
 
 func campaignInputOf(a ad.Campaign, zone *time.Location) campaignInput {
 	return campaignInput{Name: a.Name, StartsAt: local(a.StartsAt, zone), EndsAt: local(a.EndsAt, zone), Status: string(a.Status), Version: a.Version}
+}
+
+// campaignEdit is what an edit over the API starts from.
+func campaignEdit(a ad.Campaign) campaignInput {
+	in := campaignInputOf(a, time.UTC)
+	in.StartsAt, in.EndsAt = exact(a.StartsAt), exact(a.EndsAt)
+	return in
 }
 
 // saveCampaign creates a campaign, or changes the one with this id.

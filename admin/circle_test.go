@@ -165,7 +165,7 @@ func TestReport(t *testing.T) {
 		has(t, "1,500", "0.67 %", "3.000001", "2026-04-01 00:00", "2026-04-01 12:00", "Settled up to 2026-04-01 12:30:15 JST", "data-chart", "Asia/Tokyo").
 		lacks(t, "50,000", "2026-03-31")
 	csv := c.get("/report.csv?from=2026-04-01&to=2026-04-01").want(t, 200).
-		has(t, "hour,campaign_id,line_item_id,line_item,impressions,clicks,ctr,spend,ecpm\r\n2026-04-01T00:00:00+09:00,", ",Own line item,1000,10,1.00 %,2.000001,2.00\r\n")
+		has(t, "hour,campaign_id,line_item_id,line_item,impressions,clicks,ctr,spend,ecpm\r\n2026-04-01T00:00:00+09:00,", ",Own line item,1000,10,0.01,2.000001,2.00\r\n")
 	if disposition := csv.header.Get("Content-Disposition"); disposition != `attachment; filename="report-2026-04-01-2026-04-01.csv"` {
 		t.Errorf("disposition %q", disposition)
 	}

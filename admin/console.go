@@ -57,17 +57,27 @@ func (c *console) page(h handler) http.HandlerFunc {
 
 // fail answers with a page that says what happened, and nothing internal.
 func (c *console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if isAPI(r) {
+		p := c.problemOf(r.Context(), r.Pattern, err)
+		retryLater(w, p.Status)
+		writeProblem(w, p)
+		return
+	}
 	status, key := c.classify(r.Context(), r.Pattern, err)
+	retryLater(w, status)
+	c.message(w, r, status, key)
+}
+
+func retryLater(w http.ResponseWriter, status int) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")
 	}
-	c.message(w, r, status, key)
 }
 
 // message answers with one sentence: a page, or the API's problem.
 func (c *console) message(w http.ResponseWriter, r *http.Request, status int, key string) {
 	if isAPI(r) {
-		writeProblem(w, newProblem(status, strings.TrimPrefix(key, "problem."), views.T("en", key+".text")))
+		writeProblem(w, newProblem(status, strings.TrimPrefix(key, "problem."), apiText(key)))
 		return
 	}
 	lang := views.From(r.Context()).Language

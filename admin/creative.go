@@ -15,15 +15,22 @@ import (
 // along with it; programs upload it first and name it.
 type creativeInput struct {
 	LineItemID ad.ID  `json:"line_item_id,omitempty" doc:"Whose it is; cannot change."`
-	Name       string `json:"name,omitempty" doc:"1 to 200 characters; an edit that leaves it out keeps it." example:"Spring banner"`
+	Name       string `json:"name,omitempty" doc:"1 to 200 characters." example:"Spring banner"`
 	Format     string `json:"format,omitempty" enum:"banner,html" doc:"Cannot change."`
-	Image      string `json:"image,omitempty" doc:"banner: the sha256 of an uploaded image (POST /api/v1/images); an edit that leaves it out keeps the image."`
+	Image      string `json:"image,omitempty" doc:"banner: the sha256 of an uploaded image (POST /api/v1/images)."`
 	Width      int    `json:"width,omitempty" doc:"html: in CSS pixels. A banner has its image's."`
 	Height     int    `json:"height,omitempty"`
 	Markup     string `json:"markup,omitempty" doc:"html: shown in a sandboxed frame. ${CLICK_URL} stands for the click's address."`
 	LandingURL string `json:"landing_url" doc:"Where a click ends: http or https." example:"https://sakura-tea.example/spring"`
 	Status     string `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
 	Version    int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
+}
+
+func creativeInputOf(k ad.Creative) creativeInput {
+	return creativeInput{
+		Name: k.Name, Format: string(k.Latest.Format), Image: k.Latest.Image.SHA256, Width: k.Latest.Width, Height: k.Latest.Height,
+		Markup: k.Latest.Markup, LandingURL: k.Latest.LandingURL, Status: string(k.Status), Version: k.Version,
+	}
 }
 
 // revision is the content that an input asks for, with a banner's picture.

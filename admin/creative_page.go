@@ -193,12 +193,7 @@ func (c *console) editCreativePage(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	k := ch.creative
-	in := creativeInput{
-		Name: k.Name, Format: string(k.Latest.Format), Width: k.Latest.Width, Height: k.Latest.Height,
-		Markup: k.Latest.Markup, LandingURL: k.Latest.LandingURL, Version: k.Version,
-	}
-	return c.show(w, r, c.creativeForm(r, ch, in, problems{lang: langOf(r)}))
+	return c.show(w, r, c.creativeForm(r, ch, creativeInputOf(ch.creative), problems{lang: langOf(r)}))
 }
 
 func (c *console) creativeForm(r *http.Request, ch chain, in creativeInput, p problems) templ.Component {

@@ -78,7 +78,7 @@ func TestHostile58MassAssignment(t *testing.T) {
 	if tier := p.call("POST", "/api/v1/line-items", map[string]any{"campaign_id": h.own.campaign.ID, "name": "x", "starts_at": "2026-04-01T09:00", "cpm": "1", "tier": "sponsorship"}); tier.status != 403 {
 		t.Errorf("an advertiser books a sponsorship: %d", tier.status)
 	}
-	p.call("POST", "/api/v1/placements", map[string]any{"property_id": h.own.property.ID, "name": "x", "formats": []string{"banner"}, "sizes": "1x1"}).want(t, 422)
+	p.call("POST", "/api/v1/placements", map[string]any{"property_id": h.own.property.ID, "name": "x", "formats": []string{"banner"}, "sizes": []sizeBody{{1, 1}}}).want(t, 422)
 	if h.rows() != before {
 		t.Error("something changed")
 	}

@@ -39,7 +39,8 @@ func fillForm(values map[string][]string, input any) error {
 	for i := range target.NumField() {
 		name, _, _ := strings.Cut(target.Type().Field(i).Tag.Get("json"), ",")
 		given, ok := values[name]
-		if !ok || name == "" || name == "-" {
+		// What a form sends in another shape is read by a struct of its own.
+		if !ok || name == "" || name == "-" || target.Type().Field(i).Tag.Get("form") == "-" {
 			continue
 		}
 		if err := fillField(target.Field(i), given); err != nil {
@@ -186,6 +187,14 @@ func local(at time.Time, zone *time.Location) string {
 		return ""
 	}
 	return at.In(zone).Format("2006-01-02T15:04")
+}
+
+// exact writes a time as the API does, to the last digit.
+func exact(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339Nano)
 }
 
 // budgetText is the inverse of budget.

@@ -19,10 +19,10 @@ type lineItemInput struct {
 	Name           string        `json:"name" doc:"1 to 200 characters." example:"Tokyo, mobile"`
 	Tier           string        `json:"tier,omitempty" enum:"sponsorship,guaranteed,auction,house" doc:"auction unless given; advertisers book auction only."`
 	CPM            string        `json:"cpm,omitempty" doc:"Price of a thousand impressions, a decimal; 0 in the house tier only." example:"2.50"`
-	LifetimeBudget string        `json:"lifetime_budget,omitempty" doc:"A decimal; left out: no limit." example:"1000.00"`
-	DailyBudget    string        `json:"daily_budget,omitempty" doc:"A decimal, for a day of the advertiser's time zone; left out: no limit." example:"50.00"`
+	LifetimeBudget string        `json:"lifetime_budget,omitempty" clear:"true" doc:"A decimal; without one there is no limit." example:"1000.00"`
+	DailyBudget    string        `json:"daily_budget,omitempty" clear:"true" doc:"A decimal, for a day of the advertiser's time zone; without one there is no limit." example:"50.00"`
 	StartsAt       string        `json:"starts_at" doc:"RFC 3339; without an offset, in the advertiser's time zone." example:"2026-04-01T09:00"`
-	EndsAt         string        `json:"ends_at,omitempty" doc:"Exclusive; left out: until the campaign ends."`
+	EndsAt         string        `json:"ends_at,omitempty" clear:"true" doc:"Exclusive; without one it ends with the campaign."`
 	Targeting      targetingJSON `json:"targeting,omitempty"`
 	Status         string        `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
 	Version        int64         `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
@@ -52,6 +52,14 @@ func lineItemInputOf(l ad.LineItem, zone *time.Location) lineItemInput {
 		Name: l.Name, Tier: l.Tier.String(), CPM: l.CPM.String(), LifetimeBudget: budgetText(l.LifetimeBudget), DailyBudget: budgetText(l.DailyBudget),
 		StartsAt: local(l.StartsAt, zone), EndsAt: local(l.EndsAt, zone), Targeting: targeting, Status: string(l.Status), Version: l.Version,
 	}
+}
+
+// lineItemEdit is what an edit over the API starts from. It has no targeting:
+// [console.saveLineItem] keeps it as it is stored.
+func lineItemEdit(l ad.LineItem) lineItemInput {
+	in := lineItemInputOf(l, time.UTC)
+	in.StartsAt, in.EndsAt, in.Targeting = exact(l.StartsAt), exact(l.EndsAt), nil
+	return in
 }
 
 // saveLineItem creates a line item, or changes the one with this id. An edit that

@@ -17,21 +17,47 @@ import (
 
 // placementInput is what people and programs send.
 type placementInput struct {
-	PropertyID         ad.ID    `json:"property_id,omitempty" doc:"Whose it is; cannot change."`
-	Name               string   `json:"name" doc:"1 to 200 characters." example:"Article, top"`
-	Formats            []string `json:"formats" doc:"What may fill it: banner, html, native, video."`
-	Sizes              string   `json:"sizes,omitempty" doc:"Needed for banner and html: sizes in CSS pixels, with commas." example:"300x250, 320x50"`
-	Floor              string   `json:"floor,omitempty" doc:"Lowest CPM that may fill it, a decimal." example:"0.50"`
-	BlockedAdvertisers string   `json:"blocked_advertisers,omitempty" doc:"Ids of advertisers never shown here, with commas."`
-	Status             string   `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
-	Version            int64    `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
+	PropertyID         ad.ID      `json:"property_id,omitempty" doc:"Whose it is; cannot change."`
+	Name               string     `json:"name" doc:"1 to 200 characters." example:"Article, top"`
+	Formats            []string   `json:"formats" doc:"What may fill it: banner, html, native, video."`
+	Sizes              []sizeBody `json:"sizes,omitempty" form:"-" clear:"true" doc:"Needed for banner and html."`
+	Floor              string     `json:"floor,omitempty" clear:"true" doc:"Lowest CPM that may fill it, a decimal." example:"0.50"`
+	BlockedAdvertisers []ad.ID    `json:"blocked_advertisers,omitempty" form:"-" clear:"true" doc:"Advertisers never shown here."`
+	Status             string     `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
+	Version            int64      `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
+}
+
+// sizeBody is a size as programs send and read it.
+type sizeBody struct {
+	Width  int `json:"width" doc:"In CSS pixels."`
+	Height int `json:"height"`
+}
+
+// placementText is what a form sends instead of lists.
+type placementText struct {
+	Sizes              string `json:"sizes"`
+	BlockedAdvertisers string `json:"blocked_advertisers"`
+}
+
+func placementTextOf(m ad.Placement) placementText {
+	return placementText{Sizes: sizesText(m.Sizes), BlockedAdvertisers: idsText(m.BlockedAdvertisers)}
 }
 
 func (in placementInput) parse() (ad.Placement, error) {
 	var p parser
+	return in.placement(&p)
+}
+
+// placement also says what p has found already.
+func (in placementInput) placement(p *parser) (ad.Placement, error) {
 	placement := ad.Placement{
-		PropertyID: in.PropertyID, Name: in.Name, Sizes: p.sizes("sizes", in.Sizes), Floor: p.amount("floor", in.Floor),
-		BlockedAdvertisers: p.ids("blocked_advertisers", in.BlockedAdvertisers), Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
+		PropertyID: in.PropertyID, Name: in.Name, Floor: p.amount("floor", in.Floor), BlockedAdvertisers: slices.Clone(in.BlockedAdvertisers),
+		Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
+	}
+	slices.Sort(placement.BlockedAdvertisers)
+	placement.BlockedAdvertisers = slices.Compact(placement.BlockedAdvertisers)
+	for _, size := range in.Sizes {
+		placement.Sizes = append(placement.Sizes, ad.Size(size))
 	}
 	for _, format := range in.Formats {
 		placement.Formats = append(placement.Formats, ad.Format(format))
@@ -42,7 +68,7 @@ func (in placementInput) parse() (ad.Placement, error) {
 // maxListed bounds lists in one field before they are looked at.
 const maxListed = 2000
 
-func (p *parser) sizes(field, text string) (sizes []ad.Size) {
+func (p *parser) sizes(field, text string) (sizes []sizeBody) {
 	parts := list(text)
 	if len(parts) > maxListed {
 		p.fail(field, ad.TooLong, "has too many sizes")
@@ -56,12 +82,12 @@ func (p *parser) sizes(field, text string) (sizes []ad.Size) {
 			p.fail(field, ad.BadSyntax, fmt.Sprintf("has to be sizes such as 300x250, 320x50; %.20q is none", part))
 			return nil
 		}
-		sizes = append(sizes, ad.Size{Width: width, Height: height})
+		sizes = append(sizes, sizeBody{Width: width, Height: height})
 	}
 	return sizes
 }
 
-// ids reads a list of ids, sorted and without repeats.
+// ids reads a list of ids.
 func (p *parser) ids(field, text string) (ids []ad.ID) {
 	parts := list(text)
 	if len(parts) > maxListed {
@@ -75,8 +101,7 @@ func (p *parser) ids(field, text string) (ids []ad.ID) {
 			return nil
 		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+	return ids
 }
 
 func sizesText(sizes []ad.Size) string {
@@ -96,7 +121,10 @@ func idsText(ids []ad.ID) string {
 }
 
 func placementInputOf(p ad.Placement) placementInput {
-	in := placementInput{Name: p.Name, Sizes: sizesText(p.Sizes), Floor: p.Floor.String(), BlockedAdvertisers: idsText(p.BlockedAdvertisers), Status: string(p.Status), Version: p.Version}
+	in := placementInput{Name: p.Name, Floor: p.Floor.String(), BlockedAdvertisers: p.BlockedAdvertisers, Status: string(p.Status), Version: p.Version}
+	for _, size := range p.Sizes {
+		in.Sizes = append(in.Sizes, sizeBody(size))
+	}
 	for _, format := range p.Formats {
 		in.Formats = append(in.Formats, string(format))
 	}
@@ -220,8 +248,8 @@ func (c *console) newPlacementPage(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	in := placementInput{Formats: []string{string(ad.Banner), string(ad.HTML)}, Sizes: "300x250", Floor: "0"}
-	return c.show(w, r, c.placementForm(r, s, in, problems{lang: langOf(r)}))
+	in := placementInput{Formats: []string{string(ad.Banner), string(ad.HTML)}, Floor: "0"}
+	return c.show(w, r, c.placementForm(r, s, in, placementText{Sizes: "300x250"}, problems{lang: langOf(r)}))
 }
 
 func (c *console) editPlacementPage(w http.ResponseWriter, r *http.Request) error {
@@ -229,10 +257,10 @@ func (c *console) editPlacementPage(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return c.show(w, r, c.placementForm(r, s, placementInputOf(s.placement), problems{lang: langOf(r)}))
+	return c.show(w, r, c.placementForm(r, s, placementInputOf(s.placement), placementTextOf(s.placement), problems{lang: langOf(r)}))
 }
 
-func (c *console) placementForm(r *http.Request, s supply, in placementInput, p problems) templ.Component {
+func (c *console) placementForm(r *http.Request, s supply, in placementInput, text placementText, p problems) templ.Component {
 	ctx := r.Context()
 	page := views.Page{Title: p.t("placement.new"), Section: "publishers", Crumbs: s.crumbs(ctx, 2)}
 	action, cancel := propertyPath(s.property.ID)+"/placements", propertyPath(s.property.ID)
@@ -246,9 +274,9 @@ func (c *console) placementForm(r *http.Request, s supply, in placementInput, p 
 	formats.Options, formats.Values = p.options("format", string(ad.Banner), string(ad.HTML), string(ad.Native), string(ad.Video)), in.Formats
 	form := p.form(action, in.Version, views.Section{Fields: []views.Field{
 		name, formats,
-		p.hint(p.field("sizes", "placement.sizes", "text", in.Sizes), "placement.sizes_hint"),
+		p.hint(p.field("sizes", "placement.sizes", "text", text.Sizes), "placement.sizes_hint"),
 		p.hint(p.field("floor", "placement.floor", "money", in.Floor), "placement.floor_hint"),
-		p.hint(p.field("blocked_advertisers", "placement.blocked", "text", in.BlockedAdvertisers), "placement.blocked_hint"),
+		p.hint(p.field("blocked_advertisers", "placement.blocked", "text", text.BlockedAdvertisers), "placement.blocked_hint"),
 	}})
 	form.Cancel = cancel
 	return views.Edit(page, form)
@@ -272,13 +300,23 @@ func (c *console) updatePlacement(w http.ResponseWriter, r *http.Request) error 
 
 func (c *console) postPlacement(w http.ResponseWriter, r *http.Request, s supply) error {
 	var in placementInput
+	var text placementText
 	if err := readForm(w, r, maxForm, &in); err != nil {
 		return err
 	}
+	if err := fillForm(r.PostForm, &text); err != nil {
+		return err
+	}
 	in.PropertyID, in.Status = s.property.ID, ""
+	refill := func(p problems) templ.Component { return c.placementForm(r, s, in, text, p) }
+	var p parser
+	in.Sizes, in.BlockedAdvertisers = p.sizes("sizes", text.Sizes), p.ids("blocked_advertisers", text.BlockedAdvertisers)
+	if _, err := in.placement(&p); err != nil {
+		return c.refill(w, r, err, refill)
+	}
 	saved, err := c.savePlacement(r.Context(), s.placement.ID, in)
 	if err != nil {
-		return c.refill(w, r, err, func(p problems) templ.Component { return c.placementForm(r, s, in, p) })
+		return c.refill(w, r, err, refill)
 	}
 	return c.redirect(w, r, placementPath(saved.ID), "notice.saved")
 }

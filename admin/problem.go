@@ -37,17 +37,51 @@ func (p *Problem) GetStatus() int { return p.Status }
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
 // init makes huma's own errors (malformed JSON, unknown fields, wrong types) look
-// like ours; huma knows no other way to say so than this variable.
+// like ours, and field names exact; huma knows no other way to say so than these
+// variables.
 func init() {
+	huma.ValidateStrictCasing = true
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
-		p := newProblem(status, codeOf(status), message)
+		p := newProblem(status, codeOf(status), humaText(status, message))
 		for _, err := range errs {
-			if err != nil {
+			if err != nil && status != http.StatusUnsupportedMediaType { // the detail has said it
 				p.Errors = append(p.Errors, fieldProblem(err))
 			}
 		}
 		return p
 	}
+}
+
+// humaText says in our words what huma says of a request as a whole.
+func humaText(status int, message string) string {
+	switch {
+	case status == http.StatusBadRequest && message == "request body is required":
+		return "Send a body: the fields, as JSON."
+	case status == http.StatusBadRequest:
+		return "The body cannot be read as JSON. Nothing was changed."
+	case status == http.StatusRequestTimeout:
+		return "The body came too slowly. Nothing was changed."
+	case status == http.StatusRequestEntityTooLarge:
+		return "The body is too large: at most 2 MB are taken. Nothing was changed."
+	case status == http.StatusUnsupportedMediaType:
+		return "Send application/json: the body as JSON, and the header Content-Type: application/json."
+	case status == http.StatusUnprocessableEntity:
+		return views.T("en", "problem.invalid.text")
+	}
+	return message
+}
+
+// apiTexts are for programs, where the text of the page speaks of pages.
+var apiTexts = map[string]string{
+	"problem.bad_request": "The request cannot be read. Nothing was changed.",
+	"problem.conflict":    "Somebody else has changed this since the version that was sent. Nothing was changed. GET it again, and repeat the edit with the version it has now.",
+}
+
+func apiText(key string) string {
+	if text, ok := apiTexts[key]; ok {
+		return text
+	}
+	return views.T("en", key+".text")
 }
 
 func newProblem(status int, code, detail string) *Problem {
@@ -64,32 +98,17 @@ func codeOf(status int) string {
 	return strings.ReplaceAll(strings.ToLower(http.StatusText(status)), " ", "_")
 }
 
-// fieldProblem translates what huma's schema check says.
-func fieldProblem(err error) FieldProblem {
-	var detailer huma.ErrorDetailer
-	if !errors.As(err, &detailer) {
-		return FieldProblem{Field: "body", Code: ad.BadSyntax, Message: clip(err.Error(), 256)}
-	}
-	d := detailer.ErrorDetail()
-	field := strings.TrimPrefix(strings.TrimPrefix(d.Location, "body."), "query.")
-	code := ad.BadSyntax
-	if name, found := strings.CutPrefix(d.Message, "expected required property "); found {
-		name, _, _ = strings.Cut(name, " ")
-		return FieldProblem{Field: name, Code: ad.Required, Message: "has to be given"}
-	}
-	if d.Message == "unexpected property" {
-		code = ad.Unknown
-	}
-	return FieldProblem{Field: clip(field, 100), Code: code, Message: clip(d.Message, 256)}
-}
-
 // problem turns an error into the API's, by the rules of [console.classify].
 func (c *console) problem(ctx context.Context, operation string, err error) error {
 	if err == nil {
 		return nil
 	}
+	return c.problemOf(ctx, operation, err)
+}
+
+func (c *console) problemOf(ctx context.Context, operation string, err error) *Problem {
 	status, key := c.classify(ctx, operation, err)
-	p := newProblem(status, strings.TrimPrefix(key, "problem."), views.T("en", key+".text"))
+	p := newProblem(status, strings.TrimPrefix(key, "problem."), apiText(key))
 	var invalid ad.Invalid
 	if errors.As(err, &invalid) {
 		for _, e := range invalid {
@@ -113,4 +132,17 @@ func writeProblem(w http.ResponseWriter, p *Problem) {
 	_, _ = w.Write(text)
 }
 
-func isAPI(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/") }
+// isAPI tells a program, which reads problems, from a person, who reads pages.
+func isAPI(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/") || hasToken(r) && isCSV(r)
+}
+
+// isCSV tells of the reports that people and programs get at one address.
+func isCSV(r *http.Request) bool { return r.URL.Path == "/report.csv" || r.URL.Path == "/supply.csv" }
+
+// hasToken tells whether a request brings an API token. Other schemes may be a
+// proxy's in front of the console.
+func hasToken(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.EqualFold(scheme, "Bearer")
+}

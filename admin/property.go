@@ -52,6 +52,10 @@ func shareText(basisPoints int) string {
 	return (money.Micros(basisPoints) * (money.Unit / 100)).String()
 }
 
+func propertyInputOf(p ad.Property) propertyInput {
+	return propertyInput{Name: p.Name, Kind: string(p.Kind), Domain: p.Domain, RevenueShare: shareText(p.RevenueShare), Status: string(p.Status), Version: p.Version}
+}
+
 // saveProperty creates a property, or changes the one with this id.
 func (c *console) saveProperty(ctx context.Context, id ad.ID, in propertyInput) (ad.Property, error) {
 	actor := actorOf(ctx)
@@ -166,9 +170,7 @@ func (c *console) editPropertyPage(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	p := s.property
-	in := propertyInput{Name: p.Name, Kind: string(p.Kind), Domain: p.Domain, RevenueShare: shareText(p.RevenueShare), Version: p.Version}
-	return c.show(w, r, c.propertyForm(r, s, in, problems{lang: langOf(r)}))
+	return c.show(w, r, c.propertyForm(r, s, propertyInputOf(s.property), problems{lang: langOf(r)}))
 }
 
 func (c *console) propertyForm(r *http.Request, s supply, in propertyInput, p problems) templ.Component {

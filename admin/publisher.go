@@ -21,6 +21,10 @@ type publisherInput struct {
 	Version int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
 }
 
+func publisherInputOf(p ad.Publisher) publisherInput {
+	return publisherInput{Name: p.Name, Domain: p.Domain, Status: string(p.Status), Version: p.Version}
+}
+
 // savePublisher creates a publisher, or changes the one with this id.
 func (c *console) savePublisher(ctx context.Context, id ad.ID, in publisherInput) (ad.Publisher, error) {
 	actor := actorOf(ctx)
@@ -129,8 +133,7 @@ func (c *console) editPublisherPage(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	in := publisherInput{Name: s.publisher.Name, Domain: s.publisher.Domain, Version: s.publisher.Version}
-	return c.show(w, r, c.publisherForm(r, s, in, problems{lang: langOf(r)}))
+	return c.show(w, r, c.publisherForm(r, s, publisherInputOf(s.publisher), problems{lang: langOf(r)}))
 }
 
 func (c *console) publisherForm(r *http.Request, s supply, in publisherInput, p problems) templ.Component {

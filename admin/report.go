@@ -237,7 +237,7 @@ func (c *console) reportCSV(w http.ResponseWriter, r *http.Request) error {
 		for _, row := range d.rows {
 			if !yield([]string{
 				row.Hour.In(d.Zone).Format(time.RFC3339), fmt.Sprint(row.Campaign), fmt.Sprint(row.LineItem), known.lineItem(row.LineItem), fmt.Sprint(row.Impressions),
-				fmt.Sprint(row.Clicks), report.CTR(row.Counts), row.Spend.String(), report.ECPM(row.Spend, row.Impressions),
+				fmt.Sprint(row.Clicks), report.Ratio(row.Clicks, row.Impressions), row.Spend.String(), report.Rate(row.Spend, row.Impressions),
 			}) {
 				return
 			}

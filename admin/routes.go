@@ -131,21 +131,57 @@ func (c *console) routes() http.Handler {
 	for _, r := range c.pages() {
 		mux.HandleFunc(r.pattern, c.page(c.signedIn(r.roles, r.handle)))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		c.message(w, r, http.StatusNotFound, "problem.not_found")
-	})
-
 	api := http.NewServeMux()
 	c.api(api)
 
 	outer := http.NewServeMux()
+	mux.Handle("/", c.nothingHere(mux, outer))
 	outer.Handle("GET /static/", c.files)
 	outer.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	outer.HandleFunc("GET /readyz", c.ready)
 	known := c.knownUser(api)
 	outer.Handle("/api/", c.byToken(known, c.withSession(c.identify(c.sameOrigin(known)))))
-	outer.Handle("/", c.withSession(c.identify(c.sameOrigin(mux))))
+	// The reports' CSV is for both: a token is a program's, anything else a session.
+	byToken, bySession := c.byToken(mux, nil), c.withSession(c.identify(c.sameOrigin(mux)))
+	for _, pattern := range []string{"GET /report.csv", "GET /supply.csv"} {
+		outer.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if hasToken(r) {
+				byToken.ServeHTTP(w, r)
+				return
+			}
+			bySession.ServeHTTP(w, r)
+		})
+	}
+	outer.Handle("/", bySession)
 	return c.recovered(c.bounded(c.secured(outer)))
+}
+
+// methods are those that something here may answer.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// nothingHere answers what no route of the muxes does: 405 where another method
+// would be answered, else 404. It stands at "/", which keeps a mux from telling
+// the two apart itself.
+func (c *console) nothingHere(muxes ...*http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range methods {
+			other := r.Clone(r.Context())
+			other.Method = method
+			for _, mux := range muxes {
+				// Patterns without a method catch what is left over.
+				if _, pattern := mux.Handler(other); strings.Contains(pattern, " ") && !slices.Contains(allowed, method) {
+					allowed = append(allowed, method)
+				}
+			}
+		}
+		if len(allowed) == 0 {
+			c.message(w, r, http.StatusNotFound, "problem.not_found")
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		c.message(w, r, http.StatusMethodNotAllowed, "problem.method_not_allowed")
+	})
 }
 
 // signedIn keeps strangers from a page, and roles that have no use for it.

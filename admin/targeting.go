@@ -44,14 +44,18 @@ func (targetingJSON) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
+// neverMatches is the code of targeting that is right by itself and matches nothing.
+const neverMatches = "never_matches"
+
 // targeting parses an expression; none is everybody.
 func (p *parser) targeting(field string, text []byte) rule.Expr {
 	if len(text) == 0 {
 		return rule.Expr{}
 	}
 	expr, err := rule.Parse(text)
+	var normal rule.Rule
 	if err == nil {
-		_, err = rule.Normalise(expr)
+		normal, err = rule.Normalise(expr)
 	}
 	var wrong *rule.Error
 	switch {
@@ -62,6 +66,8 @@ func (p *parser) targeting(field string, text []byte) rule.Expr {
 		p.fail(field, wrong.Code, clip(wrong.Message, 300))
 	case err != nil:
 		p.fail(field, ad.BadSyntax, clip(err.Error(), 300))
+	case len(normal.Conjunctions) == 0:
+		p.fail(field, neverMatches, "contradicts itself: no request can ever match it")
 	}
 	return expr
 }

@@ -13,33 +13,38 @@ import (
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
-// userInput is what operators send. Ids are text, since a form leaves empty those
-// that do not go with the role.
+// userInput is what operators send.
 type userInput struct {
 	Email        string `json:"email" example:"hana@sakura-tea.example"`
 	Name         string `json:"name" example:"Hana Sato"`
 	Role         string `json:"role" enum:"operator,reviewer,advertiser,publisher"`
-	AdvertiserID string `json:"advertiser_id,omitempty" doc:"Of role advertiser."`
-	PublisherID  string `json:"publisher_id,omitempty" doc:"Of role publisher."`
+	AdvertiserID ad.ID  `json:"advertiser_id,omitempty" doc:"Of role advertiser."`
+	PublisherID  ad.ID  `json:"publisher_id,omitempty" doc:"Of role publisher."`
 	Language     string `json:"language,omitempty" enum:"en,ja" doc:"en unless given."`
-	Password     string `json:"password,omitempty" doc:"8 characters or more. Without one a new user cannot sign in; an edit that leaves it out keeps it."`
+	Password     string `json:"password,omitempty" doc:"8 characters or more. Without one a new user cannot sign in."`
 	Status       string `json:"status,omitempty" enum:"active,paused,archived" doc:"Only active users sign in."`
 	Version      int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
 }
 
-func (in userInput) parse() (ad.User, error) {
-	var p parser
+func userInputOf(u ad.User) userInput {
+	return userInput{
+		Email: u.Email, Name: u.Name, Role: string(u.Role), AdvertiserID: u.AdvertiserID, PublisherID: u.PublisherID,
+		Language: u.Language, Status: string(u.Status), Version: u.Version,
+	}
+}
+
+func (in userInput) user() ad.User {
 	user := ad.User{
 		Email: in.Email, Name: in.Name, Role: ad.Role(in.Role), Language: textOr(in.Language, "en"), Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
 	}
 	// What does not go with the role is left aside: the form keeps hidden fields.
 	switch user.Role {
 	case ad.RoleAdvertiser:
-		user.AdvertiserID = p.id("advertiser_id", in.AdvertiserID)
+		user.AdvertiserID = in.AdvertiserID
 	case ad.RolePublisher:
-		user.PublisherID = p.id("publisher_id", in.PublisherID)
+		user.PublisherID = in.PublisherID
 	}
-	return user, p.check(user)
+	return user
 }
 
 // saveUser creates a user, or changes the one with this id.
@@ -58,21 +63,19 @@ func (c *console) saveUser(ctx context.Context, id ad.ID, in userInput) (ad.User
 		}
 		in.Status, in.Language = textOr(in.Status, string(old.Status)), textOr(in.Language, old.Language)
 	}
-	user, err := in.parse()
-	if err != nil {
-		return user, err
-	}
-	hash := ""
+	user, hash := in.user(), ""
 	if in.Password != "" {
+		var err error
 		if hash, err = c.hash(ctx, "password", in.Password); err != nil {
 			return user, err
 		}
 	}
 	if user.ID = id; id == 0 {
-		user, err = c.db.CreateUser(ctx, actor, user, hash)
+		user, err := c.db.CreateUser(ctx, actor, user, hash)
 		return user, orgError(err, in)
 	}
-	if user, err = c.db.UpdateUser(ctx, actor, user); err != nil || hash == "" {
+	user, err := c.db.UpdateUser(ctx, actor, user)
+	if err != nil || hash == "" {
 		return user, orgError(err, in)
 	}
 	if err := c.db.SetPassword(ctx, actor, id, hash); err != nil {
@@ -186,8 +189,7 @@ func (c *console) editUserPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	in := userInput{Email: u.Email, Name: u.Name, Role: string(u.Role), AdvertiserID: fmt.Sprint(u.AdvertiserID), PublisherID: fmt.Sprint(u.PublisherID), Language: u.Language, Version: u.Version}
-	return c.userForm(w, r, http.StatusOK, u, in, problems{lang: langOf(r)})
+	return c.userForm(w, r, http.StatusOK, u, userInputOf(u), problems{lang: langOf(r)})
 }
 
 func (c *console) userForm(w http.ResponseWriter, r *http.Request, status int, u ad.User, in userInput, p problems) error {
@@ -204,12 +206,12 @@ func (c *console) userForm(w http.ResponseWriter, r *http.Request, status int, u
 	role.Options, role.Choice = p.options("role", string(ad.RoleOperator), string(ad.RoleReviewer), string(ad.RoleAdvertiser), string(ad.RolePublisher)), true
 	language := p.field("language", "user.language", "select", in.Language)
 	language.Options = p.options("language", "en", "ja")
-	advertiser := p.required("advertiser_id", "noun.advertiser", "select", in.AdvertiserID)
+	advertiser := p.required("advertiser_id", "noun.advertiser", "select", fmt.Sprint(in.AdvertiserID))
 	advertiser.Options = []views.Option{{Text: "–"}}
 	for _, a := range advertisers {
 		advertiser.Options = append(advertiser.Options, views.Option{Value: fmt.Sprint(a.ID), Text: a.Name})
 	}
-	publisher := p.required("publisher_id", "noun.publisher", "select", in.PublisherID)
+	publisher := p.required("publisher_id", "noun.publisher", "select", fmt.Sprint(in.PublisherID))
 	publisher.Options = []views.Option{{Text: "–"}}
 	for _, a := range publishers {
 		publisher.Options = append(publisher.Options, views.Option{Value: fmt.Sprint(a.ID), Text: a.Name})

@@ -111,10 +111,24 @@ func Series(rows []postgres.ReportRow, r Range, now time.Time) []Point {
 // CTR is clicks by impressions as a percentage with two places, rounded half up;
 // a dash without impressions.
 func CTR(c postgres.Counts) string {
-	if c.Impressions <= 0 {
+	return Percent(c.Clicks, c.Impressions)
+}
+
+// Ratio is part by whole as a plain decimal for programs, to the millionth; ""
+// when there is no whole. The CTR of 1 click in 81 impressions is 0.012346.
+func Ratio(part, whole int64) string {
+	if whole <= 0 {
+		return ""
+	}
+	return ((money.Micros(part).MulDiv(2*int64(money.Unit), whole) + 1) / 2).String()
+}
+
+// Percent is the same for people, with two places; a dash when there is no whole.
+func Percent(part, whole int64) string {
+	if whole <= 0 {
 		return "–"
 	}
-	hundredths := (money.Micros(c.Clicks).MulDiv(20_000, c.Impressions) + 1) / 2
+	hundredths := (money.Micros(part).MulDiv(20_000, whole) + 1) / 2
 	return fmt.Sprintf("%d.%02d %%", hundredths/100, hundredths%100)
 }
 
@@ -132,6 +146,14 @@ func ECPM(amount money.Micros, impressions int64) string {
 func Round(amount money.Micros) string {
 	const cent = money.Unit / 100
 	return ((amount + cent/2) / cent * cent).String()
+}
+
+// Rate is [ECPM] for programs: "" without impressions.
+func Rate(amount money.Micros, impressions int64) string {
+	if impressions <= 0 {
+		return ""
+	}
+	return ECPM(amount, impressions)
 }
 
 // WriteCSV writes a header and rows, guarding every cell against spreadsheets
