@@ -177,6 +177,7 @@ func (c *console) apiDemand(api huma.API) {
 		found, err := c.db.LineItems(ctx, actorOf(ctx), postgres.LineItemFilter{AdvertiserID: q.AdvertiserID, CampaignID: q.CampaignID, Page: q.page()})
 		return listOf(found, q.PageQuery, lineItemBodyOf, func(l ad.LineItem) ad.ID { return l.ID }), err
 	})
+	c.apiExposure(api)
 }
 
 func (c *console) apiSupply(api huma.API) {

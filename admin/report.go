@@ -32,7 +32,8 @@ type reportData struct {
 	postgres.ReportFilter
 	report.Range
 	rows  []postgres.ReportRow
-	fresh time.Time // every event before it is counted
+	fill  []postgres.FillRow // of a supply report
+	fresh time.Time          // every event before it is counted
 }
 
 // readReport reads a report of demand. Its days are those of the advertiser that
@@ -95,7 +96,11 @@ func (c *console) readSupply(ctx context.Context, in reportInput) (reportData, e
 			return reportData{}, err
 		}
 	}
-	return c.readRows(ctx, actor, in, time.UTC)
+	d, err := c.readRows(ctx, actor, in, time.UTC)
+	if err == nil {
+		d.fill, err = c.db.FillByHour(ctx, actor, d.ReportFilter)
+	}
+	return d, err
 }
 
 func queryInput(r *http.Request) (in reportInput, err error) {

@@ -74,6 +74,14 @@ func TestRates(t *testing.T) {
 	f(ECPM(2_500_000, 1000), "2.50")
 	f(ECPM(10, 3), "0.00")
 	f(ECPM(5_000, 1000), "0.01")
+	f(Rate(5_000, 1000), "0.01")
+	f(Rate(0, 0), "")
+	f(Ratio(1, 81), "0.012346")
+	f(Ratio(1, 1), "1.00")
+	f(Ratio(0, 7), "0.00")
+	f(Ratio(3, 0), "")
+	f(Percent(842, 1000), "84.20 %")
+	f(Percent(0, 0), "–")
 }
 
 // Hostile input 63: cells that spreadsheets would run.
