@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
@@ -48,7 +49,10 @@ func memory(t testing.TB, s *testServer) *http.Client {
 	web := s.http()
 	done := make(chan error, 1)
 	go func() { done <- web.Serve(listener) }()
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return listener.Dial() }}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		conn, err := listener.Dial()
+		return buffered{conn}, err
+	}}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		if err := web.Shutdown(); err != nil {
@@ -59,6 +63,18 @@ func memory(t testing.TB, s *testServer) *http.Client {
 		}
 	})
 	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// buffered writes like a socket, which takes what the other side will not read any more. A pipe's error
+// instead would hide the answer of a server that has refused the request and closed.
+type buffered struct{ net.Conn }
+
+func (b buffered) Write(p []byte) (int, error) {
+	n, err := b.Conn.Write(p)
+	if errors.Is(err, fasthttputil.ErrConnectionClosed) {
+		return len(p), nil
+	}
+	return n, err
 }
 
 const base = "http://ads.example"
