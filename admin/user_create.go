@@ -54,7 +54,7 @@ func CreateUser(ctx context.Context, url string, n NewUser, input io.Reader) (ad
 	}
 	hash, err := auth.NewHasher(1).Hash(ctx, password)
 	if err != nil {
-		return user, fmt.Errorf("the password is not right: %w", err)
+		return user, fmt.Errorf("the password cannot be taken: %w", err)
 	}
 	db, err := postgres.Open(ctx, url)
 	if err != nil {
