@@ -70,7 +70,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	config := huma.DefaultConfig("Hayate", "1.0.0")
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/openapi", "", ""
 	config.CreateHooks = nil // no $schema links in answers
-	config.Info.Description = "The nouns of the console. Money is a decimal in a string, times are RFC 3339. Edits name the version they were made from."
+	config.Info.Description = "The nouns of the console. Money is a decimal in a string, times are RFC 3339. An edit names the version that it was made from, and changes only the fields that it sends."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "An API token, made on the account page."},
 		"session": {Type: "apiKey", In: "cookie", Name: c.sessions.Cookie.Name},
