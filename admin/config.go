@@ -38,6 +38,8 @@ type Config struct {
 	RequestTimeout  time.Duration `default:"15s" env:"REQUEST_TIMEOUT" help:"A request is given up after this."`
 	ShutdownTimeout time.Duration `default:"5s" env:"SHUTDOWN_TIMEOUT" help:"What requests under way get to finish when the console stops."`
 
+	// Version is told to the metrics; the build sets it.
+	Version string `kong:"-"`
 	// Ready is called once with the bound address when the console listens.
 	Ready func(addr string) `kong:"-"`
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/hayate-ads/hayate/admin/views"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/postgres"
+	"github.com/hayate-ads/hayate/internal/telemetry"
 )
 
 // console is what the handlers share. It has no state of its own but the
@@ -40,6 +41,7 @@ type console struct {
 	proxies   []netip.Prefix
 	uploads   chan struct{} // turns: decoding an image takes tens of megabytes
 	log       *slog.Logger
+	metrics   *telemetry.Client // nil: none
 	now       func() time.Time
 }
 

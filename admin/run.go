@@ -13,6 +13,7 @@ import (
 	"github.com/hayate-ads/hayate/admin/auth"
 	"github.com/hayate-ads/hayate/internal/bucket"
 	"github.com/hayate-ads/hayate/internal/postgres"
+	"github.com/hayate-ads/hayate/internal/telemetry"
 )
 
 // Run serves the console until ctx ends. Its error says what keeps the console
@@ -30,6 +31,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
+	metrics, err := telemetry.NewClient("admin", cfg.Version)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, metrics.Close()) }()
 	db, err := postgres.Open(ctx, cfg.DatabaseURL)
 	if err != nil {
 		return err
@@ -43,7 +49,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	c := &console{
 		config: cfg, db: db, bucket: objects, files: files, sessions: newSessions(cfg, db.Sessions()),
 		hasher: auth.NewHasher(cfg.ParallelHashes), accounts: auth.NewLockout(), addresses: auth.NewLockout(), proxies: proxies,
-		uploads: make(chan struct{}, 1), log: log, now: time.Now,
+		uploads: make(chan struct{}, 1), log: log, metrics: metrics, now: time.Now,
 	}
 	return c.serve(ctx)
 }
@@ -54,7 +60,7 @@ func (c *console) serve(ctx context.Context) error {
 		return fmt.Errorf("LISTEN: %w", err)
 	}
 	server := &http.Server{
-		Handler: c.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
+		Handler: measured(c.metrics, c.routes()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
 	}
 	if c.config.Ready != nil {

@@ -57,6 +57,7 @@ func run(ctx context.Context, command string, cli commands, in io.Reader, out io
 	if err != nil {
 		return err
 	}
+	cli.Config.Version = version
 	return admin.Run(ctx, cli.Config, telemetry.Logger(os.Stderr, "admin", version, level))
 }
 

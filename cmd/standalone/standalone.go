@@ -193,6 +193,7 @@ func (s *standalone) configure() (jobs batch.Config, ads delivery.Config, consol
 	ads.Listen, ads.OpsListen, ads.StateDir = s.config.Listen, s.config.OpsListen, s.state.path("delivery")
 	ads.TokenKeys, ads.GeoIPFile, ads.Version = keys, s.state.path("geography.mmdb"), version
 	console.DatabaseURL, console.BucketURL, console.Listen = s.databaseURL, s.bucketURL, s.config.AdminListen
+	console.Version = version
 	console.PublicURL, console.AssetURL = "http://"+s.config.AdminListen, "http://"+s.config.Listen+"/assets"
 	console.DeliveryURL, console.DeliveryOpsURL = "http://"+s.config.Listen, "http://"+s.config.OpsListen
 	return jobs, ads, console, nil

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/telemetry"
+	"github.com/hayate-ads/hayate/internal/telemetry/telemetrytest"
 )
 
 // installation is what `make run` starts, on ports of its own.
@@ -105,6 +107,8 @@ func TestBrowser(t *testing.T) {
 // with the same data, and a second one beside it says who is in the way.
 func TestStandaloneStopsAndGoesOn(t *testing.T) {
 	i := newInstallation(t)
+	agent := telemetrytest.Start(t)
+	i.env = append(i.env, "DD_DOGSTATSD_URL="+agent.URL())
 	p, first := i.start(t)
 	for _, name := range strings.Fields("DELIVERY_URL OPS_URL ADMIN_URL DATABASE_URL BUCKET_URL ADMIN_EMAIL ADMIN_PASSWORD API_TOKEN DEMO_URL PLACEMENT_BANNER PLACEMENT_NATIVE PLACEMENT_VIDEO") {
 		if first[name] == "" {
@@ -119,6 +123,8 @@ func TestStandaloneStopsAndGoesOn(t *testing.T) {
 		t.Errorf("a second start on the same folder: exit code %d, printed %s", code, second.log)
 	}
 	names := i.api(t, first, "/api/v1/advertisers")
+	agent.Await(t, 10*time.Second, string(telemetry.AdminRequests), string(telemetry.AdminLatency), string(telemetry.JobSuccessAge))
+	agent.Verify(t)
 	began := time.Now()
 	if code := p.stop(t, 10*time.Second); code != 0 {
 		t.Errorf("exit code %d after Ctrl-C", code)
