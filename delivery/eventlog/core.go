@@ -14,6 +14,7 @@ type Limits struct {
 	RotateEvery   time.Duration // a segment is closed this long after its first record
 	RotateBytes   int64         // or when it is this large
 	RetryEvery    time.Duration // while the log is not writable, one attempt each
+	StallAfter    time.Duration // a write that takes this long makes it so too, until it ends
 	MaxFailures   int           // failures in a row that make it so
 	MaxTelemetry  int           // records gathered beyond which telemetry is dropped
 	MaxGathered   int           // records gathered beyond which durable ones are refused
@@ -92,6 +93,7 @@ type Core struct {
 	gathered batch // taken, not yet handed to the driver
 	flight   batch // being written
 	busy     bool
+	busyAt   time.Time // since when
 
 	seq     uint64 // of the segment that is written, or will be
 	created bool
@@ -138,7 +140,7 @@ func (c *Core) append(now time.Time, in Input) Output {
 	switch {
 	case c.closing:
 		return Output{Refused: Closed}
-	case in.Durable && (c.broken() || c.gathered.records >= c.limits.MaxGathered):
+	case in.Durable && (c.broken() || c.stalled(now) || c.gathered.records >= c.limits.MaxGathered):
 		return Output{Refused: Unavailable}
 	case !in.Durable && (c.broken() || c.gathered.records >= c.limits.MaxTelemetry):
 		return Output{Refused: Dropped}
@@ -179,7 +181,7 @@ func (c *Core) next(now time.Time) Output {
 	case c.broken() && !c.closing:
 		return c.probe(now)
 	case c.due(now):
-		return c.commit()
+		return c.commit(now)
 	case c.closing && c.records > 0:
 		return c.rotate()
 	case c.closing:
@@ -207,8 +209,8 @@ func (c *Core) wake() time.Time {
 	return at
 }
 
-func (c *Core) commit() Output {
-	c.flight, c.gathered, c.busy = c.gathered, batch{}, true
+func (c *Core) commit(now time.Time) Output {
+	c.flight, c.gathered, c.busy, c.busyAt = c.gathered, batch{}, true, now
 	return Output{Op: Commit, Seq: c.seq, Create: !c.created}
 }
 
@@ -218,7 +220,7 @@ func (c *Core) probe(now time.Time) Output {
 	if now.Before(c.retryAt) {
 		return Output{Wake: c.retryAt}
 	}
-	return c.commit()
+	return c.commit(now)
 }
 
 // rotate closes the segment; the next commit begins the next one, so an idle log
@@ -266,6 +268,12 @@ func (c *Core) failed(now time.Time) Output {
 
 // broken tells whether the log has stopped taking durable records.
 func (c *Core) broken() bool { return c.failures >= c.limits.MaxFailures }
+
+// stalled tells whether the disk has not answered for so long that nobody should
+// wait for it any more. What waits already goes on to: it may be durable by now.
+func (c *Core) stalled(now time.Time) bool {
+	return c.busy && c.limits.StallAfter > 0 && now.Sub(c.busyAt) >= c.limits.StallAfter
+}
 
 // Safe says up to when the stream is known: nothing logged before at lies beyond
 // segment. With nothing pending that is the clock itself, and no later record

@@ -88,6 +88,7 @@ func (c Config) limits() Limits {
 		RotateEvery:   c.RotateEvery,
 		RotateBytes:   c.RotateBytes,
 		RetryEvery:    time.Second,
+		StallAfter:    5 * time.Second,
 		MaxFailures:   3,
 		MaxTelemetry:  16_384,
 		MaxGathered:   65_536,
@@ -206,7 +207,7 @@ func (l *Log) take(rec *event.Record) (*group, error) {
 	switch out.Refused {
 	case Unavailable:
 		l.refused.Add(1)
-		if l.refusal == nil {
+		if l.refusal == nil || !l.core.broken() {
 			return nil, ErrUnavailable
 		}
 		return nil, l.refusal
@@ -258,6 +259,8 @@ func (l *Log) Writable() error {
 		return ErrClosed
 	case l.core.broken():
 		return l.refusal
+	case l.core.stalled(time.Now()):
+		return fmt.Errorf("%w: the disk does not answer", ErrUnavailable)
 	}
 	return nil
 }

@@ -232,3 +232,59 @@ func TestFolderRemoved(t *testing.T) {
 		t.Errorf("taken %t, %v", taken, err)
 	}
 }
+
+// TestDiskThatDoesNotAnswer: a sync that neither ends nor fails makes the log not
+// writable after five seconds: what comes then is refused at once instead of
+// waiting with the rest, and it recovers with the disk.
+func TestDiskThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, bucket, known := newCrashDisk(), newFakeBucket(), newTally()
+		answers := make(chan struct{})
+		hangs := false
+		d.before = func(op string) error {
+			if op == "sync" && hangs {
+				<-answers
+			}
+			return nil
+		}
+		l := openOn(t, d, testConfig(processID(1), bucket))
+		if err := known.append(l, 1); err != nil {
+			t.Fatal(err)
+		}
+		hangs = true
+		waits := make(chan error, 1)
+		go func() { waits <- l.Append(impression(2)) }()
+		time.Sleep(4 * time.Second)
+		if err := l.Writable(); err != nil {
+			t.Errorf("after four seconds: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := l.Writable(); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("after six seconds: %v", err)
+		}
+		refused := make(chan error, 1)
+		go func() { refused <- l.Append(impression(3)) }()
+		select {
+		case err := <-refused:
+			if !errors.Is(err, ErrUnavailable) {
+				t.Errorf("a record in the meantime: %v", err)
+			}
+		case <-time.After(time.Second):
+			t.Error("a record in the meantime waits too")
+			known.asked[3] = true
+		}
+		hangs = false
+		close(answers)
+		if err := <-waits; err != nil {
+			t.Errorf("the record that waited: %v", err)
+		}
+		known.asked[2], known.acked[2] = true, true
+		synctest.Wait()
+		if err := errors.Join(l.Writable(), known.append(l, 4)); err != nil {
+			t.Errorf("when the disk answers again: %v", err)
+		}
+		closeAll(t, l)
+		checkShipped(t, bucket, known, l)
+	})
+}

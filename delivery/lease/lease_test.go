@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,6 +51,30 @@ func TestReserveIsExact(t *testing.T) {
 		}
 		if again, m := l.Close(); again != taken || m != n {
 			t.Fatal("a second Close differs")
+		}
+	})
+}
+
+// Time gives nothing back: whoever holds a token may use it long after its hold,
+// and anywhere, so only settle knows what was not used (design M3).
+func TestTimeGivesNothingBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		const granted, impressions, price = 20_000, 30, 1000
+		l := open(granted, impressions)
+		l.From, l.Until = 0, math.MaxInt64
+		l.Horizon = nil
+		var now, taken int64
+		for _, pause := range rapid.SliceOfN(rapid.Int64Range(0, 24*3600*1_000_000), 21, 60).Draw(t, "pauses in microseconds") {
+			now += pause
+			if index, ok := l.Reserve(price, now); ok && int64(index) != taken {
+				t.Fatalf("index %d twice", index)
+			} else if ok {
+				taken++
+			}
+		}
+		if reserved, n := l.Close(); taken != granted/price || n != taken || reserved != granted {
+			t.Fatalf("%d reservations of %d from a lease of %d; Close() = %d, %d", taken, price, granted, reserved, n)
 		}
 	})
 }
