@@ -241,9 +241,9 @@ func TestDiskThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, bucket, known := newCrashDisk(), newFakeBucket(), newTally()
 		answers := make(chan struct{})
-		hangs := false
+		var hangs atomic.Bool
 		d.before = func(op string) error {
-			if op == "sync" && hangs {
+			if op == "sync" && hangs.Load() {
 				<-answers
 			}
 			return nil
@@ -252,7 +252,7 @@ func TestDiskThatDoesNotAnswer(t *testing.T) {
 		if err := known.append(l, 1); err != nil {
 			t.Fatal(err)
 		}
-		hangs = true
+		hangs.Store(true)
 		waits := make(chan error, 1)
 		go func() { waits <- l.Append(impression(2)) }()
 		time.Sleep(4 * time.Second)
@@ -274,7 +274,7 @@ func TestDiskThatDoesNotAnswer(t *testing.T) {
 			t.Error("a record in the meantime waits too")
 			known.asked[3] = true
 		}
-		hangs = false
+		hangs.Store(false)
 		close(answers)
 		if err := <-waits; err != nil {
 			t.Errorf("the record that waited: %v", err)
