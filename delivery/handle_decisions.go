@@ -39,7 +39,8 @@ func (s *server) handleDecisions(ctx *fasthttp.RequestCtx) {
 func (s *server) decide(on *serving, sc *scratch) {
 	now := s.now()
 	req := &sc.auction
-	req.Query = s.visitors.Query(&sc.visitor)
+	req.Query.Reset()
+	req.Country, req.Device = s.visitors.Describe(&sc.visitor, &req.Query)
 	req.Placements, req.Seed, req.Now = sc.request.placements, seed(), now.UnixMicro()
 	req.Process, req.Hold, req.Flags = s.process(), s.cfg.Hold, 0
 	if sc.request.test {

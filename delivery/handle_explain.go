@@ -56,10 +56,12 @@ func (e *explainer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (e *explainer) explain(on *serving, request *adRequest) []auction.Explanation {
 	s := e.server
 	v := visitor.Visitor{IP: request.ip, Hints: visitor.Hints{UserAgent: request.userAgent}, Keywords: request.keywords}
-	explanations := auction.Explain(on.catalog, &auction.Request{
-		Query: s.visitors.Query(&v), Placements: request.placements, Seed: seed(), Now: s.now().UnixMicro(),
+	asked := &auction.Request{
+		Placements: request.placements, Seed: seed(), Now: s.now().UnixMicro(),
 		Process: s.process(), Hold: s.cfg.Hold,
-	})
+	}
+	asked.Country, asked.Device = s.visitors.Describe(&v, &asked.Query)
+	explanations := auction.Explain(on.catalog, asked)
 	if explanations == nil {
 		return []auction.Explanation{} // "[]" rather than "null"
 	}

@@ -20,10 +20,12 @@ import (
 // Request is one request for ads in one or more placements.
 type Request struct {
 	Query      target.Query // Hours: [Run] and the others take the catalog's when it is nil
-	Placements []ad.ID      // decided in this order; no creative shows twice among them
-	Seed       uint64       // breaks ties; random per request, never derived from the time
-	Now        int64        // bank time in Unix microseconds
-	Process    ulid.ULID    // this process, for reservations without a lease: a test's
+	Country    [2]byte      // of the visitor, for reports: ISO 3166-1 alpha-2, zero: unknown
+	Device     event.DeviceType
+	Placements []ad.ID   // decided in this order; no creative shows twice among them
+	Seed       uint64    // breaks ties; random per request, never derived from the time
+	Now        int64     // bank time in Unix microseconds
+	Process    ulid.ULID // this process, for reservations without a lease: a test's
 	Hold       time.Duration
 	Flags      event.Flags // with event.Test, leases are looked at and not touched, and nothing bills
 }
@@ -114,7 +116,7 @@ func (s *Scratch) fill(d *Decision, found winner) {
 	d.Claim = event.Reservation{
 		Process: s.request.Process, Index: found.index,
 		LineItem: item.ID, Creative: found.creative.ID, Placement: d.Placement,
-		Country: s.query.Country, Device: s.query.Device,
+		Country: s.request.Country, Device: s.request.Device,
 		DecidedAt: time.UnixMilli(s.request.Now / 1000).UTC(), Hold: s.request.Hold,
 		Generation: s.catalog.Generation, Price: price, BidPrice: price,
 		Bills: bills, Flags: s.request.Flags,

@@ -101,7 +101,7 @@ func (e *explainer) explain(item int) Explanation {
 	line := &s.catalog.LineItems[item]
 	x := Explanation{
 		Placement: s.placement.ID, LineItem: line.ID, Campaign: line.Campaign, Advertiser: line.Advertiser,
-		Rank: item + 1, Tier: line.Tier, CPM: line.CPM,
+		Rank: item + 1, Tier: line.Tier, CPM: line.Value,
 	}
 	standing := s.catalog.Standing(item)
 	switch {
@@ -140,7 +140,7 @@ func (e *explainer) explainMismatch(x *Explanation, line *catalog.LineItem) {
 	}
 	var failing *rule.Term
 	fewest := -1
-	for _, conjunction := range line.Targeting.Conjunctions {
+	for _, conjunction := range e.scratch.catalog.Values.Unpack(line.Targeting).Conjunctions {
 		term, n := failures(conjunction, has)
 		if fewest < 0 || n < fewest {
 			failing, fewest = term, n
@@ -203,7 +203,7 @@ func (e *explainer) explainLoss(x *Explanation, item int, live bool) {
 	}
 	switch reason {
 	case BelowFloor:
-		x.because(UnderFloor, "floor", s.placement.Floor.String(), line.CPM.String())
+		x.because(UnderFloor, "floor", s.placement.Floor.String(), line.Value.String())
 	case NoCreative:
 		x.because(Creativeless, "creative", "one that is running", "stopped")
 	case Excluded:
@@ -214,8 +214,8 @@ func (e *explainer) explainLoss(x *Explanation, item int, live bool) {
 		x.because(Outbid, "rank", "", "")
 		if e.winner >= 0 {
 			winner := &s.catalog.LineItems[e.winner]
-			x.Wanted = fmt.Sprintf("line item %d: tier %d, CPM %v", winner.ID, winner.Tier, winner.CPM)
-			x.Got = fmt.Sprintf("tier %d, CPM %v", line.Tier, line.CPM)
+			x.Wanted = fmt.Sprintf("line item %d: tier %d, CPM %v", winner.ID, winner.Tier, winner.Value)
+			x.Got = fmt.Sprintf("tier %d, CPM %v", line.Tier, line.Value)
 		}
 	}
 }
@@ -242,22 +242,9 @@ func leaseState(found winner, now int64) string {
 // plain is the request as rules see it, but for the hour, which depends on the
 // line item.
 func plain(p *catalog.Placement, q *target.Query) rule.Request {
-	has := rule.Request{
-		rule.Placement: {strconv.FormatInt(int64(p.ID), 10)},
-		rule.Property:  {strconv.FormatInt(int64(p.Property), 10)},
-	}
-	if q.Country != [2]byte{} {
-		has[rule.Country] = []string{string(q.Country[:])}
-	}
-	if !q.NoDevice {
-		has[rule.DeviceType] = []string{q.Device.String()}
-	}
-	if q.OS != "" {
-		has[rule.OS] = []string{q.OS}
-	}
-	for _, keyword := range q.Keywords {
-		has[rule.Keyword] = append(has[rule.Keyword], string(keyword))
-	}
+	has := q.Plain()
+	has[rule.Placement] = []string{strconv.FormatInt(int64(p.ID), 10)}
+	has[rule.Property] = []string{strconv.FormatInt(int64(p.Property), 10)}
 	return has
 }
 

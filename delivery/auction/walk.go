@@ -95,7 +95,7 @@ func (s *Scratch) walk(w way) (winner, Reason) {
 	for row := s.scan.Next(); row >= 0; row = s.scan.Next() {
 		item := s.catalog.Index.Item(row)
 		line := &s.catalog.LineItems[item]
-		if line.CPM < s.placement.Floor {
+		if line.Value < s.placement.Floor {
 			// So is every one behind it in its tier.
 			reason = furthest(reason, BelowFloor)
 			s.seek(s.catalog.TierEnd(line.Tier))
@@ -148,7 +148,7 @@ func (s *Scratch) try(item int) (winner, Reason) {
 // consider asks all but the lease.
 func (s *Scratch) consider(item int) (winner, Reason) {
 	line := &s.catalog.LineItems[item]
-	if line.CPM < s.placement.Floor {
+	if line.Value < s.placement.Floor {
 		return winner{}, BelowFloor
 	}
 	if len(s.placement.BlockedAdvertisers) > 0 && s.blocks(line.Advertiser) {

@@ -24,9 +24,10 @@ type Catalog struct {
 	CreatedAt  time.Time // of the snapshot, bank time: later stops are not in it
 	Currency   string    // ISO 4217, of every price
 
-	LineItems []LineItem    // in rank order: tier, then CPM descending, then id
+	LineItems []LineItem    // in rank order: tier, then what counts inside it, then id
 	Creatives []Creative    // by line item in that order: those of one line item are neighbours
 	Index     *target.Index // its items are LineItems
+	Values    *rule.Table   // of their targeting
 
 	zones      []*time.Location
 	tierEnds   [ad.House + 1]int // by tier: the first line item of a later one
@@ -41,16 +42,20 @@ type LineItem struct {
 	Campaign   ad.ID
 	Advertiser ad.ID
 	Tier       ad.Tier
-	CPM        money.Micros
-	Price      money.Micros // of one impression: money.PerImpression(CPM)
+	CostType   ad.CostType
+	Cost       money.Micros // of a thousand impressions, a click or a conversion
+	Value      money.Micros // expected, of a thousand impressions: what the auction tier ranks by, and floors ask for
+	Price      money.Micros // that one impression reserves: money.PerImpression(Cost) of CPM, else 0
+	Weight     int          // 1 to ad.MaxWeight
+	Urgency    int          // of the guaranteed tier, thousandths
 	StartsAt   int64        // Unix microseconds, inclusive
 	EndsAt     int64        // Unix microseconds, exclusive; math.MaxInt64: open end
 	Slot       *lease.Slot  // where its current lease is, if any
 	Creatives  []Creative   // part of Catalog.Creatives, grouped by Shape, then by id
-	Targeting  rule.Rule    // for explaining; the index serves
+	Targeting  rule.Packed  // for explaining; the index serves
 	Zone       int          // of its advertiser: see Catalog.ZoneName
 
-	peers uint32 // its group of equal tier and CPM
+	peers uint32 // its group of equal rank
 }
 
 // Creative of a line item.
@@ -91,8 +96,8 @@ func (c *Catalog) LineItem(id ad.ID) *LineItem {
 // TierEnd is the place of the first line item beyond that tier.
 func (c *Catalog) TierEnd(tier ad.Tier) int { return c.tierEnds[tier] }
 
-// Peers is the range [from, to) of line items that have the tier and the CPM of
-// the line item at a place.
+// Peers is the range [from, to) of line items that rank like the line item at
+// a place.
 func (c *Catalog) Peers(item int) (from, to int) {
 	group := c.LineItems[item].peers
 	return int(c.peers[group]), int(c.peers[group+1])

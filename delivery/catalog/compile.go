@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -13,6 +14,7 @@ import (
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/rule"
 	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
@@ -27,7 +29,7 @@ const maxDense = 64 << 20
 func Compile(s *snapshot.Snapshot, book *lease.Book) (*Catalog, error) {
 	k := &compiler{
 		snapshot: s, book: book,
-		catalog:     &Catalog{Generation: s.Generation, CreatedAt: s.CreatedAt, Currency: s.Currency},
+		catalog:     &Catalog{Generation: s.Generation, CreatedAt: s.CreatedAt, Currency: s.Currency, Values: s.Values},
 		advertisers: make(map[ad.ID]advertiser, len(s.Advertisers)),
 		items:       make(map[ad.ID]int, len(s.LineItems)),
 		shapes:      make(map[shape]uint16),
@@ -90,12 +92,13 @@ func (k *compiler) addLineItems() error {
 		if !ok {
 			return fmt.Errorf("line item %d is of advertiser %d, which is not there", from.ID, from.Advertiser)
 		}
-		if from.Tier < ad.Sponsorship || from.Tier > ad.House || from.CPM < 0 {
-			return fmt.Errorf("line item %d has tier %d and CPM %v", from.ID, from.Tier, from.CPM)
+		if from.Tier < ad.Sponsorship || from.Tier > ad.House || from.Cost < 0 {
+			return fmt.Errorf("line item %d has tier %d and a cost of %v", from.ID, from.Tier, from.Cost)
 		}
 		c.LineItems[i] = LineItem{
 			ID: from.ID, Campaign: from.Campaign, Advertiser: from.Advertiser,
-			Tier: from.Tier, CPM: from.CPM, Price: money.PerImpression(from.CPM),
+			Tier: from.Tier, CostType: from.CostType, Cost: from.Cost, Value: from.Cost, Price: money.PerImpression(from.Cost),
+			Weight: max(from.Weight, 1), Urgency: from.Urgency,
 			StartsAt: from.StartsAt.UnixMicro(), EndsAt: math.MaxInt64,
 			Slot: k.book.Slot(from.ID), Targeting: from.Targeting, Zone: of.zone,
 		}
@@ -112,7 +115,7 @@ func (k *compiler) addLineItems() error {
 }
 
 func byRank(a, b LineItem) int {
-	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(b.CPM, a.CPM), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(b.Value, a.Value), cmp.Compare(a.ID, b.ID))
 }
 
 // group finds the ends of tiers and the groups of equal rank.
@@ -120,7 +123,7 @@ func (k *compiler) group() {
 	c := k.catalog
 	for i := range c.LineItems {
 		item := &c.LineItems[i]
-		if i == 0 || item.Tier != c.LineItems[i-1].Tier || item.CPM != c.LineItems[i-1].CPM {
+		if i == 0 || item.Tier != c.LineItems[i-1].Tier || item.Value != c.LineItems[i-1].Value {
 			c.peers = append(c.peers, uint32(i))
 		}
 		item.peers = uint32(len(c.peers) - 1)
@@ -223,7 +226,7 @@ func (k *compiler) addIndex() (err error) {
 		from := &k.catalog.LineItems[i]
 		items[i] = target.Item{Rule: from.Targeting, Zone: from.Zone, Shapes: shapesOf(from.Creatives)}
 	}
-	k.catalog.Index, err = target.New(items, k.catalog.zones)
+	k.catalog.Index, err = target.New(items, k.snapshot.Values, k.catalog.zones)
 	return err
 }
 
@@ -255,10 +258,18 @@ func (k *compiler) addPlacements() error {
 		p.BlockedAdvertisers = slices.Clone(p.BlockedAdvertisers)
 		slices.Sort(p.BlockedAdvertisers)
 		p.Shapes = k.shapesFor(p.Placement)
-		p.Supply = c.Index.Supply(target.Slot{Placement: p.ID, Property: p.Property, Shapes: p.Shapes}, dense)
+		p.Supply = c.Index.Supply(slotOf(p), dense)
 	}
 	c.placements = newPlacements(all)
 	return nil
+}
+
+// slotOf is what targeting may ask of a placement.
+func slotOf(p *Placement) target.Slot {
+	return target.Slot{Shapes: p.Shapes, Values: []target.Value{
+		{Dimension: rule.Placement, Text: strconv.FormatInt(int64(p.ID), 10)},
+		{Dimension: rule.Property, Text: strconv.FormatInt(int64(p.Property), 10)},
+	}}
 }
 
 // shapesFor leaves out the shapes that no creative has.

@@ -45,10 +45,10 @@ func (b *builder) dimension(d rule.Dimension) *gathered {
 	return g
 }
 
-func gather(items []Item, zones int) (*builder, error) {
+func gather(items []Item, table *rule.Table, zones int) (*builder, error) {
 	b := &builder{first: make([]uint32, 0, len(items)+1), dimensions: make(map[rule.Dimension]*gathered)}
 	for i := range items {
-		b.rows += len(items[i].Rule.Conjunctions)
+		b.rows += items[i].Rule.Len()
 	}
 	if b.rows > math.MaxInt32 {
 		return nil, fmt.Errorf("targeting index: %d conjunctions are more than an index can hold", b.rows)
@@ -57,7 +57,7 @@ func gather(items []Item, zones int) (*builder, error) {
 	b.item = make([]uint32, 0, b.rows)
 	for i := range items {
 		b.first = append(b.first, uint32(len(b.item)))
-		for _, conjunction := range items[i].Rule.Conjunctions {
+		for _, conjunction := range table.Unpack(items[i].Rule).Conjunctions {
 			if err := b.row(conjunction, items[i].Zone, zones); err != nil {
 				return nil, fmt.Errorf("targeting index: rule of item %d: %w", i, err)
 			}

@@ -3,6 +3,9 @@ package target
 import (
 	"math/bits"
 	"sync/atomic"
+
+	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Scan is one goroutine's walk over an index: kept, reused, never copied.
@@ -14,6 +17,7 @@ type Scan struct {
 	planes   []plane // all must hold …
 	unions   []union // … and all of these, over cursors
 	cursors  []cursor
+	texts    [][]byte // the query's keywords
 	keywords []uint32 // of the query, those that rules name
 	// The query's part of planes, unions and cursors comes first and stays from
 	// one placement to the next.
@@ -30,20 +34,31 @@ type Scan struct {
 func (s *Scan) Prepare(ix *Index, q *Query) {
 	s.ix = ix
 	s.planes, s.unions, s.cursors = s.planes[:0], s.unions[:0], s.cursors[:0]
-	device := ix.noDevice
-	if !q.NoDevice && int(q.Device) < len(ix.device) {
-		device = ix.device[q.Device]
-	}
-	s.and(ix.country.plane(q.Country))
-	s.and(device)
-	s.and(ix.os[osIndex(q.OS)])
+	var country [2]byte
+	copy(country[:], q.Value(rule.Country))
+	s.and(ix.country.plane(country))
+	s.and(ix.devicePlane(q.Value(rule.DeviceType)))
+	s.and(ix.os[osIndex(string(q.Value(rule.OS)))])
 	if q.Hours != nil {
 		s.and(q.Hours.open)
 	} else {
 		s.and(ix.hours.unknown)
 	}
-	s.prepareKeywords(q.Keywords)
+	s.texts = s.texts[:0]
+	for keyword := range q.Values(rule.Keyword) {
+		s.texts = append(s.texts, keyword)
+	}
+	s.prepareKeywords(s.texts)
 	s.queryPlanes, s.queryUnions, s.queryCursors = len(s.planes), len(s.unions), len(s.cursors)
+}
+
+func (ix *Index) devicePlane(name []byte) plane {
+	for d := range ix.device {
+		if string(name) == event.DeviceType(d).String() {
+			return ix.device[d]
+		}
+	}
+	return ix.noDevice
 }
 
 func (s *Scan) and(p plane) {

@@ -1,14 +1,32 @@
 package target
 
 import (
+	"strconv"
+
 	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Slot says what a [Supply] is made of.
 type Slot struct {
-	Placement ad.ID
-	Property  ad.ID
-	Shapes    []uint16 // at least one of them must be among the item's
+	Values []Value  // what the placement, its property and its publisher bring
+	Shapes []uint16 // at least one of them must be among the item's
+}
+
+// Value is one value in a dimension, spelled as [Query] spells it.
+type Value struct {
+	Dimension rule.Dimension
+	Text      string
+}
+
+func (s *Slot) id(d rule.Dimension) ad.ID {
+	for _, v := range s.Values {
+		if v.Dimension == d {
+			id, _ := strconv.ParseInt(v.Text, 10, 64)
+			return ad.ID(id)
+		}
+	}
+	return 0
 }
 
 // Supply is a placement as the index sees it: rows that its id, its property and
@@ -28,8 +46,8 @@ func (s *Supply) Empty() bool { return s.empty }
 func (ix *Index) Supply(slot Slot, dense bool) *Supply {
 	s := new(Supply)
 	s.shapes(ix, slot.Shapes)
-	addID(s, &ix.placement, slot.Placement)
-	addID(s, &ix.property, slot.Property)
+	addID(s, &ix.placement, slot.id(rule.Placement))
+	addID(s, &ix.property, slot.id(rule.Property))
 	if dense {
 		s.fold(ix.words)
 	}

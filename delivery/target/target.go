@@ -23,7 +23,7 @@ import (
 
 // Item is one line item to index.
 type Item struct {
-	Rule   rule.Rule
+	Rule   rule.Packed
 	Zone   int      // of its advertiser: the place in the zones given to [New]
 	Shapes []uint16 // what it can show, numbers chosen by the caller: see [Slot]
 }
@@ -84,12 +84,13 @@ func (ix *Index) All() Mask {
 	return mask
 }
 
-// New indexes items, which come in rank order. It fails, naming the item by its
+// New indexes items, which come in rank order and whose rules' values stand in
+// table. It fails, naming the item by its
 // place, on a rule that is not in the normal form of rule.Rule or names a
 // dimension that is not indexed. A value that is not in its dimension's spelling
 // matches nothing.
-func New(items []Item, zones []*time.Location) (*Index, error) {
-	b, err := gather(items, len(zones))
+func New(items []Item, table *rule.Table, zones []*time.Location) (*Index, error) {
+	b, err := gather(items, table, len(zones))
 	if err != nil {
 		return nil, err
 	}

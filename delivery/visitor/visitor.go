@@ -14,6 +14,8 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2"
 
 	"github.com/hayate-ads/hayate/delivery/target"
+	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Config of a [Reader].
@@ -61,16 +63,22 @@ type Visitor struct {
 	Keywords [][]byte // from [AppendKeyword]
 }
 
-// Query is what targeting may ask of the visitor. It keeps v's keywords.
-func (r *Reader) Query(v *Visitor) target.Query {
-	device, os := r.Device(v.Hints)
-	return target.Query{
-		Country:  r.Country(v.IP),
-		Device:   device,
-		NoDevice: len(v.Hints.UserAgent) == 0 && len(v.Hints.Mobile) == 0 && len(v.Hints.Platform) == 0,
-		OS:       string(os),
-		Keywords: v.Keywords,
+// Describe adds to q what targeting may ask of the visitor, and returns what
+// reports tell apart.
+func (r *Reader) Describe(v *Visitor, q *target.Query) (country [2]byte, device event.DeviceType) {
+	country = r.Country(v.IP)
+	if country != [2]byte{} {
+		q.Add(rule.Country, country[:])
 	}
+	device, os := r.Device(v.Hints)
+	if len(v.Hints.UserAgent) > 0 || len(v.Hints.Mobile) > 0 || len(v.Hints.Platform) > 0 {
+		q.AddText(rule.DeviceType, device.String())
+	}
+	q.AddText(rule.OS, string(os))
+	for _, keyword := range v.Keywords {
+		q.Add(rule.Keyword, keyword)
+	}
+	return country, device
 }
 
 // Country is the ISO 3166-1 alpha-2 code of where an address is, zero when that

@@ -41,6 +41,27 @@ func (t Tier) String() string {
 	return tiers[t]
 }
 
+// CostType is what the advertiser pays for.
+type CostType string
+
+const (
+	CPM CostType = "cpm" // a thousand impressions
+	CPC CostType = "cpc" // a click
+	CPA CostType = "cpa" // a conversion
+)
+
+// Roadblock says how many placements of one request a line item takes.
+type Roadblock string
+
+const (
+	OneOrMore Roadblock = ""    // any number, each with another creative
+	OnlyOne   Roadblock = "one" // one at most
+	AllOrNone Roadblock = "all" // as many as it has creatives, companions that only show together
+)
+
+// MaxWeight is the largest weight of a line item among its equals.
+const MaxWeight = 1000
+
 // LineItem says what may be shown where, at which price, and for how much.
 type LineItem struct {
 	ID             ID

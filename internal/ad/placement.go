@@ -19,6 +19,14 @@ type Placement struct {
 	Stamp
 }
 
+// AuctionType is what the winner of a placement pays, numbered as OpenRTB's "at".
+type AuctionType uint8
+
+const (
+	FirstPrice  AuctionType = 1 // its own price
+	SecondPrice AuctionType = 2 // a cent more than what it had to beat
+)
+
 // Size is in CSS pixels, 1 to 10000 each.
 type Size struct{ Width, Height int }
 

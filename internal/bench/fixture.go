@@ -20,6 +20,7 @@ import (
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/postgres"
 	"github.com/hayate-ads/hayate/internal/postgres/cluster"
+	"github.com/hayate-ads/hayate/internal/rule"
 	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
@@ -109,12 +110,12 @@ var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 // requests name: one for each pair of site and size.
 func publish(bucket string, items []workload.LineItem, requests []workload.Request) error {
 	s := &snapshot.Snapshot{
-		Generation: 1, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Currency: "USD",
+		Generation: 1, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Currency: "USD", Values: new(rule.Table),
 		Advertisers: []snapshot.Advertiser{{ID: 1, Domain: "advertiser.example", TimeZone: "UTC"}},
 	}
 	for i, item := range items {
 		id, size := ad.ID(i+1), workload.Sizes[item.Size]
-		s.LineItems = append(s.LineItems, snapshot.LineItem{ID: id, Campaign: 1, Advertiser: 1, Tier: ad.Auction, CPM: item.CPM, StartsAt: epoch, Targeting: item.Rule})
+		s.LineItems = append(s.LineItems, snapshot.LineItem{ID: id, Campaign: 1, Advertiser: 1, Tier: ad.Auction, CostType: ad.CPM, Cost: item.CPM, StartsAt: epoch, Targeting: s.Values.Pack(item.Rule)})
 		s.Creatives = append(s.Creatives, snapshot.Creative{
 			ID: id, LineItem: id, Revision: 1, Format: ad.Banner, Width: size.Width, Height: size.Height,
 			LandingURL: fmt.Sprintf("https://advertiser.example/offers/%d", id),

@@ -47,8 +47,8 @@ func publishable(ctx context.Context, tx pgx.Tx) (s snapshot.Snapshot, refused [
 	if err := tx.QueryRow(ctx, "SELECT bank_now()").Scan(&s.CreatedAt); err != nil {
 		return s, nil, err
 	}
-	s.CreatedAt = s.CreatedAt.UTC()
-	if s.LineItems, refused, err = publishableLineItems(ctx, tx, s.CreatedAt); err != nil {
+	s.CreatedAt, s.Values = s.CreatedAt.UTC(), new(rule.Table)
+	if s.LineItems, refused, err = publishableLineItems(ctx, tx, s.Values, s.CreatedAt); err != nil {
 		return s, nil, fmt.Errorf("line items: %w", err)
 	}
 	lineItems, advertisers := make([]ad.ID, len(s.LineItems)), make([]ad.ID, len(s.LineItems))
@@ -79,6 +79,7 @@ func publishable(ctx context.Context, tx pgx.Tx) (s snapshot.Snapshot, refused [
 // candidate is an active line item on its way into the snapshot.
 type candidate struct {
 	snapshot.LineItem
+	rule      rule.Rule
 	name      string
 	targeting []byte
 	creatives bool // at least one may serve
@@ -86,7 +87,7 @@ type candidate struct {
 
 // publishableLineItems leaves out quietly what has ended, which is no mistake,
 // and by name what cannot serve as it stands. What starts later is included.
-func publishableLineItems(ctx context.Context, tx pgx.Tx, now time.Time) ([]snapshot.LineItem, []Refused, error) {
+func publishableLineItems(ctx context.Context, tx pgx.Tx, values *rule.Table, now time.Time) ([]snapshot.LineItem, []Refused, error) {
 	candidates, err := many(ctx, tx, scanCandidate, `
 		SELECT l.id, l.campaign_id, c.advertiser_id, l.tier, l.cpm, l.name, l.targeting,
 			GREATEST(l.starts_at, c.starts_at), LEAST(l.ends_at, c.ends_at),
@@ -108,6 +109,7 @@ func publishableLineItems(ctx context.Context, tx pgx.Tx, now time.Time) ([]snap
 			refused = append(refused, Refused{c.ID, c.name, reason})
 			continue
 		}
+		c.Targeting = values.Pack(c.rule)
 		published = append(published, c.LineItem)
 	}
 	return published, refused, nil
@@ -115,7 +117,7 @@ func publishableLineItems(ctx context.Context, tx pgx.Tx, now time.Time) ([]snap
 
 func scanCandidate(row pgx.CollectableRow) (c candidate, err error) {
 	var end *time.Time
-	err = row.Scan(&c.ID, &c.Campaign, &c.Advertiser, &c.Tier, &c.CPM, &c.name, &c.targeting,
+	err = row.Scan(&c.ID, &c.Campaign, &c.Advertiser, &c.Tier, &c.Cost, &c.name, &c.targeting,
 		&c.StartsAt, &end, &c.creatives)
 	c.StartsAt, c.EndsAt = c.StartsAt.UTC(), timeOrZero(end)
 	return c, err
@@ -140,7 +142,7 @@ func (c *candidate) judge() string {
 	if len(normal.Conjunctions) == 0 {
 		return "its targeting contradicts itself and matches nothing"
 	}
-	c.Targeting = normal
+	c.rule, c.CostType, c.Weight = normal, ad.CPM, 1
 	return ""
 }
 

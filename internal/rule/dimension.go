@@ -22,7 +22,38 @@ var dimensions = [...]struct {
 		"windows, macos, linux, android, ios, chromeos or other"},
 	Keyword:    {"keyword", isKeyword, "key=value in lower case, at most 200 bytes"},
 	HourOfWeek: {"hour_of_week", isHour, "an hour from 0 (Monday, 00:00) to 167"},
+
+	Region:         {"region", isText, "an ISO 3166-2 code, such as JP-13"},
+	City:           {"city", isText, "a country and a city, such as JP/tokyo"},
+	PostalCode:     {"postal_code", isText, "a country and a postal code, such as JP/100-0001"},
+	Metro:          {"metro", isID, "a Nielsen DMA code, such as 501"},
+	Near:           {"near", isText, "latitude, longitude and metres, such as 35.681,139.767,5000"},
+	DeviceMake:     {"device_make", isText, "a maker in lower case, such as apple"},
+	DeviceModel:    {"device_model", isText, "a model in lower case, such as pixel 8"},
+	OSVersion:      {"os_version", isText, "a system and its versions, such as ios 15-17.4"},
+	Browser:        {"browser", isText, "chrome, safari, firefox, edge, samsung, opera, webview or other"},
+	BrowserVersion: {"browser_version", isText, "a browser and its versions, such as chrome 120-"},
+	Language:       {"language", isText, "an ISO 639-1 code, such as ja"},
+	Connection:     {"connection", isText, "ethernet, wifi, cellular, 2g, 3g, 4g or 5g"},
+	Carrier:        {"carrier", isText, "a mobile country and network code, such as 440-10"},
+	ASN:            {"asn", isID, "a number of an autonomous system, such as 2516"},
+	VisitorHour:    {"visitor_hour", isHour, "an hour from 0 (Monday, 00:00) to 167"},
+	Publisher:      {"publisher", isID, "a publisher's id, such as 42"},
+	Exchange:       {"exchange", isText, "an exchange's name, such as example-x"},
+	Deal:           {"deal", isText, "an exchange's name and a deal's id, such as example-x/d-17"},
+	Domain:         {"domain", isText, "a host in lower case, such as news.example"},
+	AppBundle:      {"app_bundle", isText, "a store's id of an app, such as com.example.news"},
+	URLPrefix:      {"url_prefix", isText, "a host and the beginning of a path, such as news.example/sports"},
+	Category:       {"category", isText, "an IAB content category, such as iab1/IAB17"},
+	Segment:        {"segment", isText, "an audience segment, such as acme/4711"},
+	InventoryKind:  {"inventory_kind", oneOf("site", "app", "dooh"), "site, app or dooh"},
+	Position:       {"position", isText, "above_fold, below_fold, header, footer, sidebar or fullscreen"},
+	Size:           {"size", isText, "a width and a height, such as 300x250"},
+	Format:         {"format", oneOf("banner", "html", "native", "video"), "banner, html, native or video"},
+	Secure:         {"secure", oneOf("yes", "no"), "yes or no"},
 }
+
+func isText(value string) bool { return value != "" && len(value) <= 200 && utf8.ValidString(value) }
 
 // Dimensions returns all dimensions in their order, for pages that offer them.
 func Dimensions() []Dimension {
@@ -45,8 +76,15 @@ func ParseDimension(name string) (Dimension, error) {
 
 func (d Dimension) known() bool { return d >= 1 && int(d) < len(dimensions) }
 
-// Many tells whether a request may have several values in d; else it has at most one.
-func (d Dimension) Many() bool { return d == Keyword }
+// Many tells whether a request may satisfy several values of d, because it has
+// several or because one value is part of another; else it is at most one.
+func (d Dimension) Many() bool {
+	switch d {
+	case Keyword, Near, OSVersion, BrowserVersion, Deal, Domain, URLPrefix, Category, Segment, Size, Format:
+		return true
+	}
+	return false
+}
 
 // Valid tells whether value is in the spelling that d asks for.
 func (d Dimension) Valid(value string) bool { return d.known() && dimensions[d].valid(value) }

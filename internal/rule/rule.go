@@ -15,14 +15,44 @@ package rule
 type Dimension uint8
 
 // The dimensions. New ones are added at the end: the numbers stand in snapshots.
+// What a value looks like in a rule stands beside each; what a request brings is
+// spelled the same, unless a second form is given after "request:".
 const (
-	Placement  Dimension = iota + 1 // placement id, decimal
-	Property                        // property id, decimal
-	Country                         // ISO 3166-1 alpha-2, upper case
-	DeviceType                      // "desktop", "mobile", "tablet", "tv", "other"
-	OS                              // "windows", "macos", "linux", "android", "ios", "chromeos", "other"
-	Keyword                         // "key=value", lower case
-	HourOfWeek                      // "0" to "167", Monday 00 first, in the advertiser's time zone
+	Placement      Dimension = iota + 1 // placement id, decimal
+	Property                            // property id, decimal
+	Country                             // ISO 3166-1 alpha-2, upper case
+	DeviceType                          // "desktop", "mobile", "tablet", "tv", "other"
+	OS                                  // "windows", "macos", "linux", "android", "ios", "chromeos", "other"
+	Keyword                             // "key=value", lower case
+	HourOfWeek                          // "0" to "167", Monday 00 first, in the advertiser's time zone
+	Region                              // ISO 3166-2: "JP-13"
+	City                                // country and English name in lower case: "JP/tokyo"
+	PostalCode                          // country and code in capitals: "JP/100-0001"
+	Metro                               // Nielsen DMA code, decimal: "501"
+	Near                                // circle, degrees and metres: "35.681,139.767,5000"; request: "35.681,139.767"
+	DeviceMake                          // lower case: "apple"
+	DeviceModel                         // lower case: "pixel 8"
+	OSVersion                           // system and versions, both ends included: "ios 15-17.4", "ios 15-", "ios -17.4"; request: "ios 16.2"
+	Browser                             // "chrome", "safari", "firefox", "edge", "samsung", "opera", "webview", "other"
+	BrowserVersion                      // like OSVersion: "chrome 120-"; request: "chrome 140.0"
+	Language                            // ISO 639-1, lower case: "ja"
+	Connection                          // "ethernet", "wifi", "cellular", "2g", "3g", "4g", "5g"
+	Carrier                             // MCC and MNC: "440-10"
+	ASN                                 // autonomous system, decimal: "2516"
+	VisitorHour                         // like HourOfWeek, in the visitor's time zone
+	Publisher                           // publisher id, decimal
+	Exchange                            // the name by which the exchange calls: "example-x"
+	Deal                                // exchange and deal id: "example-x/d-17"
+	Domain                              // host in lower case, with all of its subdomains: "news.example"; request: a host
+	AppBundle                           // store's app id: "com.example.news", "1207472156"
+	URLPrefix                           // host and path, at a slash: "news.example/sports"; request: a URL
+	Category                            // IAB Content Taxonomy, with what is below: "iab1/IAB17", "iab2/483", "iab3/JLBCU7"
+	Segment                             // audience segment: provider and id "acme/4711", or the publisher's own "vip"
+	InventoryKind                       // "site", "app", "dooh"
+	Position                            // "above_fold", "below_fold", "header", "footer", "sidebar", "fullscreen"
+	Size                                // of the placement, CSS pixels: "300x250"
+	Format                              // of the placement: "banner", "html", "native", "video"
+	Secure                              // whether everything has to come over https: "yes", "no"
 )
 
 // Expr is one node of an expression; exactly one of its fields is set. The zero
@@ -36,7 +66,8 @@ type Expr struct {
 	Is  *Predicate `json:"is,omitempty"`
 }
 
-// Predicate is satisfied when the request has at least one of Values in Dimension.
+// Predicate is satisfied when the request has at least one of Values in
+// Dimension. All of several values are several predicates under All.
 type Predicate struct {
 	Dimension Dimension `json:"dimension"`
 	Values    []string  `json:"values"` // at least one
@@ -62,10 +93,9 @@ type Rule struct {
 }
 
 // Conjunction matches when all of its terms do. They stand in the order of
-// (Dimension, Exclude, Values). A dimension of which a request has at most one
-// value has one term at most, including or excluding; Keyword, of which a
-// request has many, may have several including terms, which must all hold, and
-// one excluding.
+// (Dimension, Exclude, Values). A dimension in which a request satisfies at most
+// one value has one term at most, including or excluding; one of [Dimension.Many]
+// may have several including terms, which must all hold, and one excluding.
 type Conjunction []Term
 
 // Term asks that the request has one of Values (sorted, no repeats), or none of

@@ -16,6 +16,7 @@ func Append(dst []byte, s *Snapshot) []byte {
 	w := writer{b: dst, index: map[string]uint64{"": 0}, strings: []string{""}}
 	w.header(s)
 	w.section(tagSettings, func() { w.text(s.Currency) })
+	w.section(tagValues, func() { w.values(s.Values) })
 	w.section(tagAdvertisers, func() { w.advertisers(s.Advertisers) })
 	w.section(tagLineItems, func() { w.lineItems(s.LineItems) })
 	w.section(tagCreatives, func() { w.creatives(s.Creatives) })
@@ -110,20 +111,12 @@ func (w *writer) advertisers(list []Advertiser) {
 // lineItems writes the totals of what the items hold first, so that a reader
 // can make room for all of them at once.
 func (w *writer) lineItems(list []LineItem) {
-	conjunctions, terms, values := 0, 0, 0
+	words := 0
 	for i := range list {
-		conjunctions += len(list[i].Targeting.Conjunctions)
-		for _, c := range list[i].Targeting.Conjunctions {
-			terms += len(c)
-			for _, t := range c {
-				values += len(t.Values)
-			}
-		}
+		words += len(list[i].Targeting)
 	}
 	w.count(len(list))
-	w.count(conjunctions)
-	w.count(terms)
-	w.count(values)
+	w.count(words)
 	var id, campaign, advertiser ad.ID
 	for i := range list {
 		l := &list[i]
@@ -131,28 +124,27 @@ func (w *writer) lineItems(list []LineItem) {
 		campaign = w.id(l.Campaign, campaign)
 		advertiser = w.id(l.Advertiser, advertiser)
 		w.b = append(w.b, byte(l.Tier))
-		w.int(int64(l.CPM))
+		w.text(string(l.CostType))
+		w.int(int64(l.Cost))
 		w.time(l.StartsAt)
 		w.time(l.EndsAt)
 		w.rule(l.Targeting)
 	}
 }
 
-func (w *writer) rule(r rule.Rule) {
-	w.count(len(r.Conjunctions))
-	for _, c := range r.Conjunctions {
-		w.count(len(c))
-		for _, t := range c {
-			exclude := byte(0)
-			if t.Exclude {
-				exclude = 1
-			}
-			w.b = append(w.b, byte(t.Dimension), exclude)
-			w.count(len(t.Values))
-			for _, v := range t.Values {
-				w.text(v)
-			}
-		}
+// rule writes a packed rule as it is: its words are small numbers but for the
+// heads, whose low byte comes first in a varint.
+func (w *writer) rule(p rule.Packed) {
+	w.count(len(p))
+	for _, word := range p {
+		w.b = binary.AppendUvarint(w.b, uint64(word))
+	}
+}
+
+func (w *writer) values(t *rule.Table) {
+	w.count(t.Len())
+	for i := range t.Len() {
+		w.text(t.Text(uint32(i)))
 	}
 }
 

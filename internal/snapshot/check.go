@@ -79,12 +79,14 @@ func (s *Snapshot) checkLineItems() *Error {
 			problem = "is of an advertiser that is not there"
 		case l.Tier < ad.Sponsorship || l.Tier > ad.House:
 			problem = "has an unknown tier"
-		case !isPrice(l.CPM):
+		case l.CostType != ad.CPM && l.CostType != ad.CPC && l.CostType != ad.CPA:
+			problem = "has an unknown type of cost"
+		case !isPrice(l.Cost):
 			problem = "has a price out of range"
 		case !l.EndsAt.IsZero() && !l.EndsAt.After(l.StartsAt):
 			problem = "ends before it starts"
 		default:
-			problem = ruleProblem(l.Targeting)
+			problem = s.ruleProblem(l.Targeting)
 		}
 		if problem != "" {
 			return refuse(BadContent, "line item %d %s", l.ID, problem)
@@ -101,29 +103,42 @@ var dimensions = rule.Dimension(len(rule.Dimensions()))
 // ruleProblem looks at form only. A value that this build does not know, such as
 // a country code newer than it, is no reason to refuse everything: it just never
 // matches.
-func ruleProblem(r rule.Rule) string {
-	if len(r.Conjunctions) > rule.MaxConjunctions {
-		return "has a rule with too many conjunctions"
+func (s *Snapshot) ruleProblem(p rule.Packed) string {
+	if !p.WellFormed(s.Values.Len()) {
+		return "has a rule that cannot be read"
 	}
-	for _, c := range r.Conjunctions {
-		if len(c) > rule.MaxTerms {
-			return "has a rule with too many terms"
+	conjunctions := 0
+	for c := range p.Conjunctions() {
+		if conjunctions++; conjunctions > rule.MaxConjunctions {
+			return "has a rule with too many conjunctions"
 		}
-		for i := range c {
-			if c[i].Dimension < 1 || c[i].Dimension > dimensions {
-				return "has a rule over an unknown dimension"
-			}
-			if !isNormal(c[i].Values) || (i > 0 && !inOrder(&c[i-1], &c[i])) {
-				return "has a rule that is not normal"
-			}
+		if problem := s.conjunctionProblem(c); problem != "" {
+			return problem
 		}
 	}
 	return ""
 }
 
-func isNormal(values []string) bool {
+func (s *Snapshot) conjunctionProblem(c rule.PackedConjunction) string {
+	terms := 0
+	var before rule.PackedTerm
+	for t := range c.Terms() {
+		switch terms++; {
+		case terms > rule.MaxTerms:
+			return "has a rule with too many terms"
+		case t.Dimension < 1 || t.Dimension > dimensions:
+			return "has a rule over an unknown dimension"
+		case !s.isNormal(t.Values) || (terms > 1 && !s.inOrder(before, t)):
+			return "has a rule that is not normal"
+		}
+		before = t
+	}
+	return ""
+}
+
+func (s *Snapshot) isNormal(values []uint32) bool {
 	for i := 1; i < len(values); i++ {
-		if values[i-1] >= values[i] {
+		if s.Values.Text(values[i-1]) >= s.Values.Text(values[i]) {
 			return false
 		}
 	}
@@ -132,14 +147,16 @@ func isNormal(values []string) bool {
 
 // inOrder compares as rule.Conjunction has it: by dimension, sign and values. Only
 // including terms of a dimension with many values may stand beside their like.
-func inOrder(a, b *rule.Term) bool {
+func (s *Snapshot) inOrder(a, b rule.PackedTerm) bool {
 	switch {
 	case a.Dimension != b.Dimension:
 		return a.Dimension < b.Dimension
 	case a.Exclude != b.Exclude:
 		return b.Exclude
 	}
-	return !b.Exclude && b.Dimension.Many() && slices.Compare(a.Values, b.Values) < 0
+	return !b.Exclude && b.Dimension.Many() && slices.CompareFunc(a.Values, b.Values, func(a, b uint32) int {
+		return cmp.Compare(s.Values.Text(a), s.Values.Text(b))
+	}) < 0
 }
 
 func (s *Snapshot) checkCreatives() *Error {

@@ -118,6 +118,7 @@ func decode(s *Snapshot, sections [tagEnd][]byte) error {
 		}
 	}
 	read(tagSettings, "settings", func(r *reader) { s.Currency = r.text() })
+	read(tagValues, "values", func(r *reader) { s.Values = r.values() })
 	read(tagAdvertisers, "advertisers", func(r *reader) { s.Advertisers = r.advertisers() })
 	read(tagLineItems, "line items", func(r *reader) { s.LineItems = r.lineItems() })
 	read(tagCreatives, "creatives", func(r *reader) { s.Creatives = r.creatives() })

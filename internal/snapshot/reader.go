@@ -3,6 +3,7 @@ package snapshot
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 	"unicode/utf8"
 
@@ -162,60 +163,49 @@ func (r *reader) advertisers() []Advertiser {
 	return list
 }
 
-// rules is the room for the targeting of all line items.
-type rules struct {
-	conjunctions []rule.Conjunction
-	terms        []rule.Term
-	values       []string
+// values reads the table that packed rules refer to.
+func (r *reader) values() *rule.Table {
+	texts := make([]string, r.total("values", 1))
+	for i := range texts {
+		texts[i] = r.text()
+	}
+	return rule.NewTable(texts)
 }
 
 func (r *reader) lineItems() []LineItem {
-	list := make([]LineItem, r.total("line items", 8))
-	room := rules{
-		conjunctions: make([]rule.Conjunction, r.total("conjunctions", 1)),
-		terms:        make([]rule.Term, r.total("terms", 3)),
-		values:       make([]string, r.total("values", 1)),
-	}
+	list := make([]LineItem, r.total("line items", 9))
+	room := make([]uint32, r.total("words of rules", 1))
 	var id, campaign, advertiser ad.ID
 	for i := range list {
 		id, campaign, advertiser = r.id(id), r.id(campaign), r.id(advertiser)
 		l := &list[i]
 		l.ID, l.Campaign, l.Advertiser = id, campaign, advertiser
 		l.Tier = ad.Tier(r.byte())
-		l.CPM = money.Micros(r.int())
+		l.CostType, l.Cost = ad.CostType(r.text()), money.Micros(r.int())
 		l.StartsAt = r.time()
 		l.EndsAt = r.time()
-		l.Targeting.Conjunctions = r.rule(&room)
+		l.Targeting = r.rule(&room)
 		if r.failure != "" {
 			return nil
 		}
 	}
-	if len(room.conjunctions)+len(room.terms)+len(room.values) > 0 {
+	if len(room) > 0 {
 		r.fail("holds less than the total it announced")
 	}
 	return list
 }
 
-func (r *reader) rule(room *rules) []rule.Conjunction {
-	conjunctions := take(r, &room.conjunctions, r.count("conjunctions", 1))
-	for i := range conjunctions {
-		terms := take(r, &room.terms, r.count("terms", 3))
-		for j := range terms {
-			t := &terms[j]
-			t.Dimension = rule.Dimension(r.byte())
-			sign := r.byte()
-			if sign > 1 {
-				r.fail("a term that neither includes nor excludes")
-			}
-			t.Exclude = sign == 1
-			t.Values = take(r, &room.values, r.count("values", 1))
-			for k := range t.Values {
-				t.Values[k] = r.text()
-			}
+// rule reads the words; [Check] looks at what they say.
+func (r *reader) rule(room *[]uint32) rule.Packed {
+	words := take(r, room, r.count("words of a rule", 1))
+	for i := range words {
+		word := r.uint()
+		if word > math.MaxUint32 {
+			r.fail("a word of a rule of more than 32 bits")
 		}
-		conjunctions[i] = terms
+		words[i] = uint32(word)
 	}
-	return conjunctions
+	return words
 }
 
 func (r *reader) creatives() []Creative {

@@ -23,11 +23,27 @@ type Snapshot struct {
 	Generation  uint64
 	CreatedAt   time.Time // bank time, microseconds: stops older than this are already left out
 	Currency    string    // ISO 4217, of every price and budget
+	FX          []ExchangeRate
+	Rates       Rates
+	Values      *rule.Table // numbers the values of Targeting
 	Advertisers []Advertiser
 	LineItems   []LineItem
 	Creatives   []Creative
 	Properties  []Property
 	Placements  []Placement
+}
+
+// ExchangeRate says what one unit of another currency is worth.
+type ExchangeRate struct {
+	Currency string       // ISO 4217, ascending, never the snapshot's own
+	Value    money.Micros // of one unit of it, in the snapshot's currency; above 0
+}
+
+// Rates are how likely an impression leads to a click, and a click to a
+// conversion, in parts per million: constants until a model arrives.
+type Rates struct {
+	Click      uint32
+	Conversion uint32
 }
 
 // Advertiser of the line items below.
@@ -44,10 +60,15 @@ type LineItem struct {
 	Campaign   ad.ID
 	Advertiser ad.ID
 	Tier       ad.Tier
-	CPM        money.Micros
+	CostType   ad.CostType
+	Cost       money.Micros // of a thousand impressions, a click or a conversion
+	Weight     int          // 1 to ad.MaxWeight, among equals of the sponsorship and house tiers
+	Urgency    int          // guaranteed tier: thousandths of the pace it needs, 1000 is on schedule
+	Roadblock  ad.Roadblock
+	Labels     []string // ascending: no two line items of one decision share one
 	StartsAt   time.Time
 	EndsAt     time.Time // exclusive; zero: open end
-	Targeting  rule.Rule
+	Targeting  rule.Packed
 }
 
 // Creative is an approved revision.
@@ -61,6 +82,8 @@ type Creative struct {
 	LandingURL string
 	Image      ad.Image // Banner
 	Markup     string   // HTML
+	Categories []string // of what it advertises, values of rule.Category, ascending
+	Attributes []uint8  // AdCOM "Creative Attributes", ascending
 }
 
 // Property of the placements below, with its publisher.
@@ -69,7 +92,8 @@ type Property struct {
 	Publisher    ad.ID
 	Kind         ad.PropertyKind
 	Domain       string
-	RevenueShare int // basis points
+	Categories   []string // of its content, values of rule.Category, ascending
+	RevenueShare int      // basis points
 }
 
 // Placement is one ad slot.
@@ -78,8 +102,13 @@ type Placement struct {
 	Property           ad.ID
 	Formats            []ad.Format
 	Sizes              []ad.Size
-	Floor              money.Micros // CPM
+	Floor              money.Micros // per mille, in FloorCurrency
+	FloorCurrency      string       // ISO 4217: the snapshot's or one of FX
+	AuctionType        ad.AuctionType
+	Position           string // a value of rule.Position, or ""
 	BlockedAdvertisers []ad.ID
+	BlockedCategories  []string // values of rule.Category, ascending
+	BlockedAttributes  []uint8  // AdCOM "Creative Attributes", ascending
 }
 
 // Reason names why a file was refused. It is a metric tag, so the list is closed.

@@ -20,13 +20,14 @@ package snapshot
 // Version is what this build writes.
 //
 //	1: advertisers, line items, creatives, properties, placements.
-const Version = 1
+//	2: rules as numbers of a table of values. Nobody has files of version 1.
+const Version = 2
 
 // ReadMin is the oldest version that this build reads.
-const ReadMin = 1
+const ReadMin = 2
 
 // WriteMin goes into each file: builds of an older Version refuse it.
-const WriteMin = 1
+const WriteMin = 2
 
 const (
 	magic       = "HAYATESN"
@@ -54,7 +55,8 @@ const (
 	tagProperties  = 5
 	tagPlacements  = 6
 	tagStrings     = 7
-	tagEnd         = 8 // the first that this build does not know
+	tagValues      = 8
+	tagEnd         = 9 // the first that this build does not know
 )
 
 // MaxSize is the largest file that [Parse] takes unless told otherwise: a

@@ -26,6 +26,7 @@ func Make(generation uint64, n int) *snapshot.Snapshot {
 		Generation: generation,
 		CreatedAt:  Start.Add(time.Duration(generation) * time.Second),
 		Currency:   "USD",
+		Values:     new(rule.Table),
 	}
 	zones := []string{"Asia/Tokyo", "UTC", "America/New_York"}
 	for i := 1; i <= (n+9)/10; i++ {
@@ -34,7 +35,7 @@ func Make(generation uint64, n int) *snapshot.Snapshot {
 		s.Placements = append(s.Placements, placement(i))
 	}
 	for i := 1; i <= n; i++ {
-		s.LineItems = append(s.LineItems, lineItem(i))
+		s.LineItems = append(s.LineItems, lineItem(s, i))
 		s.Creatives = append(s.Creatives, banner(i), html(i))
 	}
 	return s
@@ -55,11 +56,11 @@ func placement(i int) snapshot.Placement {
 	return p
 }
 
-func lineItem(i int) snapshot.LineItem {
+func lineItem(s *snapshot.Snapshot, i int) snapshot.LineItem {
 	l := snapshot.LineItem{
 		ID: ad.ID(i * 2), Campaign: ad.ID((i+4)/5 + 1), Advertiser: ad.ID((i+9)/10) * 3,
-		Tier: ad.Tier(i%4 + 1), CPM: money.Micros(i%500+1) * money.Unit / 100,
-		StartsAt: Start.Add(time.Duration(i%100) * time.Hour), Targeting: targeting(i),
+		Tier: ad.Tier(i%4 + 1), CostType: ad.CPM, Cost: money.Micros(i%500+1) * money.Unit / 100,
+		StartsAt: Start.Add(time.Duration(i%100) * time.Hour), Targeting: s.Values.Pack(targeting(i)),
 	}
 	if i%2 == 0 {
 		l.EndsAt = l.StartsAt.Add(30*24*time.Hour + time.Microsecond)
