@@ -142,6 +142,22 @@ func TestLineItem(t *testing.T) {
 	f(func(l *LineItem) { l.LifetimeBudget, l.DailyBudget = micros(money.Max), micros(money.Max) })
 	f(func(l *LineItem) { l.LifetimeBudget, l.DailyBudget = micros(5), micros(6) }, "daily_budget conflict")
 	f(func(l *LineItem) { l.EndsAt = l.StartsAt }, "ends_at order")
+	f(func(l *LineItem) { l.Weight = -1 }, "weight out_of_range")
+	f(func(l *LineItem) { l.Weight = MaxWeight })
+	f(func(l *LineItem) { l.Weight = MaxWeight + 1 }, "weight out_of_range")
+	f(func(l *LineItem) { l.Roadblock = AllOrNone })
+	f(func(l *LineItem) { l.Roadblock = OnlyOne })
+	f(func(l *LineItem) { l.Roadblock = "some" }, "roadblock unknown")
+	f(func(l *LineItem) { l.Labels = []string{"cars", "luxury cars", "自動車"} })
+	f(func(l *LineItem) { l.Labels = []string{"cars", "cars"} }, "labels order")
+	f(func(l *LineItem) { l.Labels = []string{"cars", "boats"} }, "labels order")
+	f(func(l *LineItem) { l.Labels = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"} })
+	f(func(l *LineItem) { l.Labels = make([]string, 11) }, "labels too_long")
+	f(func(l *LineItem) { l.Labels = []string{strings.Repeat("x", 50)} })
+	f(func(l *LineItem) { l.Labels = []string{strings.Repeat("x", 51)} }, "labels too_long")
+	for _, bad := range []string{"", " cars", "Cars", "c\x00", "c\u200bars", "c\xff"} {
+		f(func(l *LineItem) { l.Labels = []string{bad} }, "labels bad_syntax")
+	}
 	f(func(l *LineItem) { l.Targeting.All = []rule.Expr{} }, "targeting.all empty")
 	f(func(l *LineItem) { l.Targeting.Is = &rule.Predicate{Dimension: rule.Country, Values: []string{"UK"}} },
 		"targeting.is.values[0] bad_value")
@@ -172,6 +188,13 @@ func TestCreative(t *testing.T) {
 	f(func(c *Creative) { c.Latest.Image.Type = "image/svg+xml" }, "image unknown")
 	f(func(c *Creative) { c.Latest.Image.Bytes = 1 << 30 }, "image out_of_range")
 	f(func(c *Creative) { c.Latest.Markup = "x" }, "markup conflict")
+	f(func(c *Creative) { c.Latest.Categories, c.Latest.Attributes = []string{"iab1/IAB17", "iab1/IAB2"}, []int{1, 17} })
+	f(func(c *Creative) { c.Latest.Categories = []string{"iab1/IAB2", "iab1/IAB17"} }, "categories order")
+	f(func(c *Creative) { c.Latest.Categories = []string{""} }, "categories unknown")
+	f(func(c *Creative) { c.Latest.Categories = make([]string, 51) }, "categories too_long")
+	f(func(c *Creative) { c.Latest.Attributes = []int{0} }, "attributes unknown")
+	f(func(c *Creative) { c.Latest.Attributes = []int{18} }, "attributes unknown")
+	f(func(c *Creative) { c.Latest.Attributes = []int{2, 2} }, "attributes order")
 	f(html("<b>颯</b>"))
 	f(html(strings.Repeat("x", 150*1024)))
 	f(html(strings.Repeat("x", 150*1024+1)), "markup too_long")
@@ -231,6 +254,9 @@ func TestProperty(t *testing.T) {
 	f(Property{Kind: App, Domain: "1234567890"})
 	f(Property{Kind: Site, Domain: "com"}, "domain bad_syntax")
 	f(Property{Kind: App, Domain: "a b"}, "domain bad_syntax")
+	f(Property{Kind: DOOH, Domain: "screens.example", Categories: []string{"iab1/IAB17"}})
+	f(Property{Kind: DOOH, Domain: "screens"}, "domain bad_syntax")
+	f(Property{Kind: Site, Domain: "a.example", Categories: []string{"iab1/IAB17", "iab1/IAB17"}}, "categories order")
 	f(Property{Kind: App}, "domain required")
 	f(Property{Kind: "tv", Domain: "a.example"}, "kind unknown")
 	f(Property{Kind: Site, Domain: "a.example", RevenueShare: 10_001}, "revenue_share out_of_range")
@@ -258,10 +284,52 @@ func TestPlacement(t *testing.T) {
 	f(func(p *Placement) { p.Sizes = make([]Size, 51) }, "sizes too_long")
 	f(func(p *Placement) { p.Floor = -1 }, "floor out_of_range")
 	f(func(p *Placement) { p.Floor = 100_000*money.Unit + 1 }, "floor out_of_range")
+	f(func(p *Placement) { p.FloorCurrency, p.AuctionType, p.Position = "JPY", SecondPrice, "above_fold" })
+	for _, bad := range []string{"jpy", "US", "USDX", "QQQ", "XXX", "XTS", "€€€", strings.Repeat("U", 1<<20)} {
+		f(func(p *Placement) { p.FloorCurrency = bad }, "floor_currency unknown")
+	}
+	f(func(p *Placement) { p.AuctionType = 3 }, "auction_type unknown")
+	f(func(p *Placement) { p.Position = "" })
+	f(func(p *Placement) { p.BlockedCategories, p.BlockedAttributes = []string{"iab1/IAB17"}, []int{1, 3} })
+	f(func(p *Placement) { p.BlockedCategories = []string{"x\xff"} }, "blocked_categories unknown")
+	f(func(p *Placement) { p.BlockedCategories = make([]string, 1001) }, "blocked_categories too_long")
+	f(func(p *Placement) { p.BlockedAttributes = []int{3, 1} }, "blocked_attributes order")
 	f(func(p *Placement) { p.BlockedAdvertisers = []ID{1, 2, 9} })
 	f(func(p *Placement) { p.BlockedAdvertisers = []ID{2, 1} }, "blocked_advertisers order")
 	f(func(p *Placement) { p.BlockedAdvertisers = []ID{1, 1} }, "blocked_advertisers order")
 	f(func(p *Placement) { p.BlockedAdvertisers = []ID{0} }, "blocked_advertisers order")
+}
+
+func TestExchangeRate(t *testing.T) {
+	t.Parallel()
+	f := func(currency string, value money.Micros, want ...string) {
+		t.Helper()
+		checkFields(t, ExchangeRate{Currency: currency, Value: value}, want...)
+	}
+	f("EUR", 1)
+	f("KWD", 1_000_000*money.Unit)
+	f("EUR", 0, "value out_of_range")
+	f("EUR", -1, "value out_of_range")
+	f("EUR", 1_000_000*money.Unit+1, "value out_of_range")
+	f("eur", 1, "currency unknown")
+	f("", 0, "currency unknown", "value out_of_range")
+}
+
+func TestNamesOfClosedLists(t *testing.T) {
+	t.Parallel()
+	for _, auction := range []AuctionType{FirstPrice, SecondPrice} {
+		if back, err := ParseAuctionType(auction.String()); err != nil || back != auction {
+			t.Errorf("%s: %v, %v", auction, back, err)
+		}
+	}
+	for _, bad := range []string{"", "third", "First"} {
+		if got, err := ParseAuctionType(bad); err == nil {
+			t.Errorf("%q: %v", bad, got)
+		}
+	}
+	if got := AuctionType(9).String(); got != "auction(9)" {
+		t.Error(got)
+	}
 }
 
 func TestUser(t *testing.T) {

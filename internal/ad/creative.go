@@ -64,9 +64,11 @@ type Revision struct {
 	Format     Format
 	Width      int // CSS pixels
 	Height     int
-	LandingURL string // http or https, where a click ends
-	Image      Image  // Banner only
-	Markup     string // HTML only; may use ${CLICK_URL}
+	LandingURL string   // http or https, where a click ends
+	Image      Image    // Banner only
+	Markup     string   // HTML only; may use ${CLICK_URL}
+	Categories []string // of what it advertises, values of rule.Category, ascending
+	Attributes []int    // AdCOM 1.0 "Creative Attributes", 1 to MaxAttribute, ascending
 	Review     Review
 	Reason     string // why rejected
 	ReviewedBy ID     // user; 0: not reviewed
@@ -81,11 +83,15 @@ type Image struct {
 	Bytes  int64
 }
 
+// MaxAttribute is the highest number in AdCOM 1.0's list "Creative Attributes".
+const MaxAttribute = 17
+
 const (
 	maxLandingURL = 2048
 	maxMarkup     = 150 * 1024
 	maxImage      = 150 * 1024
 	maxReason     = 1000 // runes
+	maxCategories = 50
 )
 
 // Validate checks the fields that people set, the latest revision's included.
@@ -110,6 +116,8 @@ func (c *checks) revision(r Revision) {
 	c.between("width", r.Width, 1, maxSide)
 	c.between("height", r.Height, 1, maxSide)
 	c.landing("landing_url", r.LandingURL)
+	c.categories("categories", r.Categories, maxCategories)
+	c.attributes("attributes", r.Attributes)
 	switch r.Format {
 	case Banner:
 		c.image(r.Image)

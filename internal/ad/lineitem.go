@@ -3,7 +3,9 @@ package ad
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/rule"
@@ -59,8 +61,17 @@ const (
 	AllOrNone Roadblock = "all" // as many as it has creatives, companions that only show together
 )
 
-// MaxWeight is the largest weight of a line item among its equals.
-const MaxWeight = 1000
+// ParseRoadblock accepts the kinds there are; the empty text is one of them.
+func ParseRoadblock(text string) (Roadblock, error) {
+	return oneOf("roadblock", Roadblock(text), OneOrMore, OnlyOne, AllOrNone)
+}
+
+// Bounds of what ranks and excludes.
+const (
+	MaxWeight = 1000 // of a line item among its equals
+	maxLabels = 10
+	maxLabel  = 50 // bytes
+)
 
 // LineItem says what may be shown where, at which price, and for how much.
 type LineItem struct {
@@ -68,7 +79,10 @@ type LineItem struct {
 	CampaignID     ID
 	Name           string
 	Tier           Tier
-	CPM            money.Micros  // price per thousand impressions; 0 only in the House tier
+	CPM            money.Micros // price per thousand impressions; 0 only in the House tier
+	Weight         int          // share among equals of the sponsorship and house tiers, 1 to MaxWeight; 0 means 1
+	Roadblock      Roadblock
+	Labels         []string      // competitive exclusion: no two line items of one decision share one ("cars"); ascending
 	LifetimeBudget *money.Micros // nil: no limit
 	DailyBudget    *money.Micros // nil: no limit; a day of the advertiser's time zone
 	StartsAt       time.Time
@@ -86,6 +100,13 @@ func (l LineItem) Validate() error {
 	c.dates(l.StartsAt, l.EndsAt)
 	c.status(l.Status)
 	c.price(l)
+	if l.Weight < 0 || l.Weight > MaxWeight {
+		c.fail("weight", OutOfRange, "has to be between 1 and %d", MaxWeight)
+	}
+	if _, err := ParseRoadblock(string(l.Roadblock)); err != nil {
+		c.fail("roadblock", Unknown, "has to be one or all, or empty for no roadblock")
+	}
+	c.labels(l.Labels)
 	c.budget("lifetime_budget", l.LifetimeBudget)
 	c.budget("daily_budget", l.DailyBudget)
 	if l.LifetimeBudget != nil && l.DailyBudget != nil && *l.DailyBudget > *l.LifetimeBudget {
@@ -105,6 +126,28 @@ func (c *checks) price(l LineItem) {
 		c.fail("cpm", OutOfRange, "is less than one millionth for each impression")
 	case l.CPM == 0 && l.Tier != House:
 		c.fail("cpm", Required, "has to be above 0; only the house tier is free")
+	}
+}
+
+// labels have one spelling each, since they exclude by being equal.
+func (c *checks) labels(labels []string) {
+	if len(labels) > maxLabels {
+		c.fail("labels", TooLong, "has more than %d labels", maxLabels)
+		return
+	}
+	for i, label := range labels {
+		switch {
+		case label == "" || strings.TrimSpace(label) != label || strings.ToLower(label) != label,
+			!utf8.ValidString(label) || strings.ContainsFunc(label, deceives):
+			c.fail("labels", BadSyntax, "has to have labels in lower case, such as cars")
+			return
+		case len(label) > maxLabel:
+			c.fail("labels", TooLong, "has a label of more than %d bytes", maxLabel)
+			return
+		case i > 0 && label <= labels[i-1]:
+			c.fail("labels", Order, "has to be in ascending order without repeats")
+			return
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package ad
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Placement is one ad slot of a property.
@@ -13,8 +15,13 @@ type Placement struct {
 	Name               string
 	Formats            []Format     // what may fill it, at least one
 	Sizes              []Size       // at least one unless the formats are only native or video
-	Floor              money.Micros // lowest CPM that may fill it
+	Floor              money.Micros // lowest CPM that may fill it from the auction tier, in FloorCurrency
+	FloorCurrency      string       // ISO 4217; empty: the installation's currency
+	AuctionType        AuctionType  // 0 means FirstPrice
+	Position           string       // a value of rule.Position; empty: not known
 	BlockedAdvertisers []ID         // ascending
+	BlockedCategories  []string     // values of rule.Category, ascending
+	BlockedAttributes  []int        // AdCOM 1.0 "Creative Attributes", 1 to MaxAttribute, ascending
 	Status             Status
 	Stamp
 }
@@ -27,13 +34,35 @@ const (
 	SecondPrice AuctionType = 2 // a cent more than what it had to beat
 )
 
+// auctionTypes is indexed by AuctionType.
+var auctionTypes = [...]string{FirstPrice: "first", SecondPrice: "second"}
+
+// ParseAuctionType reads the name: "first" or "second".
+func ParseAuctionType(text string) (AuctionType, error) {
+	for t := FirstPrice; t <= SecondPrice; t++ {
+		if auctionTypes[t] == text {
+			return t, nil
+		}
+	}
+	return 0, fmt.Errorf("no type of auction is called %.40q", text)
+}
+
+// String is the name that the API and the console use.
+func (t AuctionType) String() string {
+	if t < FirstPrice || t > SecondPrice {
+		return fmt.Sprintf("auction(%d)", uint8(t))
+	}
+	return auctionTypes[t]
+}
+
 // Size is in CSS pixels, 1 to 10000 each.
 type Size struct{ Width, Height int }
 
 const (
-	maxSide    = 10_000 // CSS pixels
-	maxSizes   = 50
-	maxBlocked = 10_000
+	maxSide              = 10_000 // CSS pixels
+	maxSizes             = 50
+	maxBlocked           = 10_000 // advertisers
+	maxBlockedCategories = 1000
 )
 
 // Validate checks the fields that people set. The error is an [Invalid].
@@ -47,16 +76,31 @@ func (p Placement) Validate() error {
 	if p.Floor < 0 || p.Floor > maxCPM {
 		c.fail("floor", OutOfRange, "has to be between 0 and %s", maxCPM)
 	}
+	if p.FloorCurrency != "" {
+		c.currency("floor_currency", p.FloorCurrency)
+	}
+	if p.AuctionType > SecondPrice {
+		c.fail("auction_type", Unknown, "has to be first or second")
+	}
+	if p.Position != "" && !rule.Position.Valid(p.Position) {
+		c.fail("position", Unknown, "has to be above_fold, below_fold, header, footer, sidebar or fullscreen")
+	}
+	c.blockedAdvertisers(p)
+	c.categories("blocked_categories", p.BlockedCategories, maxBlockedCategories)
+	c.attributes("blocked_attributes", p.BlockedAttributes)
+	return c.err()
+}
+
+func (c *checks) blockedAdvertisers(p Placement) {
 	if len(p.BlockedAdvertisers) > maxBlocked {
 		c.fail("blocked_advertisers", TooLong, "has more than %d ids", maxBlocked)
 	}
 	for i, id := range p.BlockedAdvertisers {
 		if id <= 0 || (i > 0 && id <= p.BlockedAdvertisers[i-1]) {
 			c.fail("blocked_advertisers", Order, "has to be a list of ids in ascending order without repeats")
-			break
+			return
 		}
 	}
-	return c.err()
 }
 
 func (c *checks) formats(formats []Format) {

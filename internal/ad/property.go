@@ -1,26 +1,28 @@
 package ad
 
-// PropertyKind tells a site from an app.
+// PropertyKind tells what kind of inventory a property is.
 type PropertyKind string
 
 const (
 	Site PropertyKind = "site"
 	App  PropertyKind = "app"
+	DOOH PropertyKind = "dooh" // screens in public places
 )
 
 // ParsePropertyKind accepts the kinds there are.
 func ParsePropertyKind(text string) (PropertyKind, error) {
-	return oneOf("kind of property", PropertyKind(text), Site, App)
+	return oneOf("kind of property", PropertyKind(text), Site, App, DOOH)
 }
 
-// Property is one site or app of a publisher.
+// Property is one site, app or network of screens of a publisher.
 type Property struct {
 	ID           ID
 	PublisherID  ID
 	Name         string
 	Kind         PropertyKind
-	Domain       string // of a site: "news.example"; of an app: its store bundle
-	RevenueShare int    // publisher's share of a price in basis points, 0 to 10000
+	Domain       string   // of a site or of who runs the screens: "news.example"; of an app: its store bundle
+	Categories   []string // of its content, values of rule.Category, ascending
+	RevenueShare int      // publisher's share of a price in basis points, 0 to 10000
 	Status       Status
 	Stamp
 }
@@ -35,13 +37,14 @@ func (p Property) Validate() error {
 	c.name("name", p.Name)
 	c.status(p.Status)
 	c.between("revenue_share", p.RevenueShare, 0, MaxShare)
+	c.categories("categories", p.Categories, maxCategories)
 	switch p.Kind {
-	case Site:
+	case Site, DOOH:
 		c.domain("domain", p.Domain)
 	case App:
 		c.bundle("domain", p.Domain)
 	default:
-		c.fail("kind", Unknown, "has to be site or app")
+		c.fail("kind", Unknown, "has to be site, app or dooh")
 	}
 	return c.err()
 }

@@ -10,8 +10,10 @@ import (
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
+	"golang.org/x/text/currency"
 
 	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Codes of [FieldError]. They are part of the API: never rename one.
@@ -151,6 +153,51 @@ func (c *checks) dates(start, end time.Time) {
 func (c *checks) budget(field string, budget *money.Micros) {
 	if budget != nil && (*budget <= 0 || *budget > money.Max) {
 		c.fail(field, OutOfRange, "has to be above 0 and at most %s; none at all means no limit", money.Max)
+	}
+}
+
+// currency checks an ISO 4217 code: one that nobody has would never get a rate.
+func (c *checks) currency(field, code string) {
+	if !isCurrency(code) {
+		c.fail(field, Unknown, "has to be an ISO 4217 currency code in capitals, such as EUR")
+	}
+}
+
+// isCurrency leaves out the codes for "no currency" and for tests.
+func isCurrency(code string) bool {
+	unit, err := currency.ParseISO(code)
+	return err == nil && unit.String() == code && unit != currency.XXX && unit != currency.XTS
+}
+
+// categories checks a list of rule.Category values.
+func (c *checks) categories(field string, list []string, most int) {
+	if len(list) > most {
+		c.fail(field, TooLong, "has more than %d categories", most)
+		return
+	}
+	for i, category := range list {
+		if !rule.Category.Valid(category) {
+			c.fail(field, Unknown, "has %.40q, which is no IAB content category such as iab1/IAB17", category)
+			return
+		}
+		if i > 0 && category <= list[i-1] {
+			c.fail(field, Order, "has to be in ascending order without repeats")
+			return
+		}
+	}
+}
+
+// attributes checks a list of AdCOM's creative attributes.
+func (c *checks) attributes(field string, list []int) {
+	for i, attribute := range list {
+		if attribute < 1 || attribute > MaxAttribute {
+			c.fail(field, Unknown, "may have AdCOM's creative attributes, 1 to %d, only", MaxAttribute)
+			return
+		}
+		if i > 0 && attribute <= list[i-1] {
+			c.fail(field, Order, "has to be in ascending order without repeats")
+			return
+		}
 	}
 }
 
