@@ -136,7 +136,7 @@ func moment(at int64) string { return time.UnixMicro(at).UTC().Format(time.RFC33
 func (e *explainer) explainMismatch(x *Explanation, line *catalog.LineItem) {
 	has := e.has
 	if hours := e.scratch.query.Hours; hours != nil {
-		has[rule.HourOfWeek] = []string{strconv.Itoa(hours.HourOfZone(line.Zone))}
+		has[rule.HourOfWeek] = []string{strconv.Itoa(hours.HourOfZone(int(line.Zone)))}
 	}
 	var failing *rule.Term
 	fewest := -1

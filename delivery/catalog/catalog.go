@@ -36,33 +36,50 @@ type Catalog struct {
 	state      state
 }
 
-// LineItem in rank order.
+// LineItem in rank order. Half a dozen of its fields are as narrow as they can
+// be: there are a million of it.
 type LineItem struct {
 	ID         ad.ID
 	Campaign   ad.ID
 	Advertiser ad.ID
-	Tier       ad.Tier
-	CostType   ad.CostType
 	Cost       money.Micros // of a thousand impressions, a click or a conversion
 	Value      money.Micros // expected, of a thousand impressions: what the auction tier ranks by, and floors ask for
 	Price      money.Micros // that one impression reserves: money.PerImpression(Cost) of CPM, else 0
-	Weight     int          // 1 to ad.MaxWeight
-	Urgency    int          // of the guaranteed tier, thousandths
 	StartsAt   int64        // Unix microseconds, inclusive
 	EndsAt     int64        // Unix microseconds, exclusive; math.MaxInt64: open end
 	Slot       *lease.Slot  // where its current lease is, if any
 	Creatives  []Creative   // part of Catalog.Creatives, grouped by Shape, then by id
+	Labels     []uint16     // numbers, ascending: no two line items of one decision share one
 	Targeting  rule.Packed  // for explaining; the index serves
-	Zone       int          // of its advertiser: see Catalog.ZoneName
+	Urgency    int32        // of the guaranteed tier, thousandths
+	Weight     uint16       // 1 to ad.MaxWeight, among its peers of the sponsorship and house tiers
+	Zone       uint16       // of its advertiser: see Catalog.ZoneName
+	Tier       ad.Tier
 
-	peers uint32 // its group of equal rank
+	costType  uint8  // in costTypes
+	roadblock uint8  // in roadblocks
+	peers     uint32 // its group of equal rank
 }
+
+// CostType is what its advertiser pays for.
+func (l *LineItem) CostType() ad.CostType { return costTypes[l.costType] }
+
+// Roadblock says how many placements of one request it takes.
+func (l *LineItem) Roadblock() ad.Roadblock { return roadblocks[l.roadblock] }
+
+// Strings cost 16 bytes where a number costs one.
+var (
+	costTypes  = [...]ad.CostType{ad.CPM, ad.CPC, ad.CPA}
+	roadblocks = [...]ad.Roadblock{ad.OneOrMore, ad.OnlyOne, ad.AllOrNone}
+)
 
 // Creative of a line item.
 type Creative struct {
 	ID         ad.ID
-	Index      int    // in Catalog.Creatives
-	Shape      uint16 // format and size as one number
+	Attributes uint64   // bit n: AdCOM "Creative Attributes" n
+	Categories []uint16 // numbers of its categories and of all their ancestors, ascending
+	Index      int      // in Catalog.Creatives
+	Shape      uint16   // format and size as one number
 	Revision   int
 	Format     ad.Format
 	Width      int
@@ -79,10 +96,13 @@ type Creative struct {
 // Placement that a request may ask for.
 type Placement struct {
 	snapshot.Placement
-	Publisher ad.ID
-	Domain    string         // of its property
-	Shapes    []uint16       // what it shows, as far as any creative has it, ascending
-	Supply    *target.Supply // the same for the index
+	Publisher         ad.ID
+	Domain            string       // of its property
+	MinValue          money.Micros // its floor in the catalog's currency, per mille, rounded up: what LineItem.Value must reach
+	BlockedCategories []uint16     // numbers, ascending: what Creative.Categories must not meet
+	BlockedAttributes uint64       // bits: what Creative.Attributes must not meet
+	Shapes            []uint16     // what it shows, as far as any creative has it, ascending
+	Supply            *target.Supply
 }
 
 // LineItem finds a line item by id, nil when there is none.
@@ -104,4 +124,4 @@ func (c *Catalog) Peers(item int) (from, to int) {
 }
 
 // ZoneName is the IANA name of an advertiser's time zone by LineItem.Zone.
-func (c *Catalog) ZoneName(zone int) string { return c.zones[zone].String() }
+func (c *Catalog) ZoneName(zone uint16) string { return c.zones[zone].String() }

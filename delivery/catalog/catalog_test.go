@@ -68,7 +68,7 @@ func TestRankAndLookup(t *testing.T) {
 			t.Errorf("line item %d stands behind %d", item.ID, c.LineItems[i-1].ID)
 		}
 		checkPeers(t, c, i)
-		if c.LineItem(item.ID) != item || item.Slot != book.Slot(item.ID) || item.Price != money.PerImpression(item.CPM) {
+		if c.LineItem(item.ID) != item || item.Slot != book.Slot(item.ID) || item.Price != money.PerImpression(item.Cost) {
 			t.Errorf("line item %d: lookup, slot or price are wrong", item.ID)
 		}
 		if len(item.Creatives) != 2 || item.Creatives[0].LineItem != item.ID || item.Creatives[1].LineItem != item.ID {
@@ -100,10 +100,21 @@ func inRank(a, b *catalog.LineItem) bool {
 	if a.Tier != b.Tier {
 		return a.Tier < b.Tier
 	}
-	if a.CPM != b.CPM {
-		return a.CPM > b.CPM
+	if a, b := worth(a), worth(b); a != b {
+		return a > b
 	}
 	return a.ID < b.ID
+}
+
+// worth is what decides inside of a tier.
+func worth(item *catalog.LineItem) int64 {
+	switch item.Tier {
+	case ad.Guaranteed:
+		return int64(item.Urgency)
+	case ad.Auction:
+		return int64(item.Value)
+	}
+	return 0
 }
 
 func checkPeers(t *testing.T, c *catalog.Catalog, i int) {
@@ -111,7 +122,7 @@ func checkPeers(t *testing.T, c *catalog.Catalog, i int) {
 	item := &c.LineItems[i]
 	from, to := c.Peers(i)
 	for j := range c.LineItems {
-		same := c.LineItems[j].Tier == item.Tier && c.LineItems[j].CPM == item.CPM
+		same := c.LineItems[j].Tier == item.Tier && worth(&c.LineItems[j]) == worth(item)
 		if same != (from <= j && j < to) {
 			t.Fatalf("line item at %d has peers [%d, %d), the one at %d is wrong", i, from, to, j)
 		}
@@ -236,7 +247,7 @@ func TestHoursFollowTheClock(t *testing.T) {
 	t.Parallel()
 	s := snapshottest.Make(1, 1)
 	s.Advertisers[0].TimeZone = "Asia/Tokyo"
-	s.LineItems[0].Targeting = rule.Rule{Conjunctions: []rule.Conjunction{{{Dimension: rule.HourOfWeek, Values: []string{"0"}}}}}
+	s.LineItems[0].Targeting = s.Values.Pack(rule.Rule{Conjunctions: []rule.Conjunction{{{Dimension: rule.HourOfWeek, Values: []string{"0"}}}}})
 	c := compile(t, s)
 	var scan target.Scan
 	f := func(at string, want bool) {

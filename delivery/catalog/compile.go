@@ -33,6 +33,8 @@ func Compile(s *snapshot.Snapshot, book *lease.Book) (*Catalog, error) {
 		advertisers: make(map[ad.ID]advertiser, len(s.Advertisers)),
 		items:       make(map[ad.ID]int, len(s.LineItems)),
 		shapes:      make(map[shape]uint16),
+		labels:      newNumbers("labels"),
+		categories:  newNumbers("categories"),
 	}
 	for _, step := range []func() error{k.addAdvertisers, k.addLineItems, k.addCreatives, k.addIndex, k.addPlacements} {
 		if err := step(); err != nil {
@@ -51,11 +53,13 @@ type compiler struct {
 	advertisers map[ad.ID]advertiser
 	items       map[ad.ID]int // places in catalog.LineItems
 	shapes      map[shape]uint16
+	labels      *numbers
+	categories  *numbers
 }
 
 type advertiser struct {
 	domain string
-	zone   int
+	zone   uint16
 }
 
 // shape is what a creative needs of a placement and a placement offers.
@@ -65,7 +69,7 @@ type shape struct {
 }
 
 func (k *compiler) addAdvertisers() error {
-	zones := make(map[string]int)
+	zones := make(map[string]uint16)
 	for i := range k.snapshot.Advertisers {
 		a := &k.snapshot.Advertisers[i]
 		zone, known := zones[a.TimeZone]
@@ -74,7 +78,10 @@ func (k *compiler) addAdvertisers() error {
 			if err != nil {
 				return fmt.Errorf("time zone of advertiser %d: %w", a.ID, err)
 			}
-			zone = len(k.catalog.zones)
+			if len(k.catalog.zones) > math.MaxUint16 {
+				return fmt.Errorf("there are more than %d time zones", math.MaxUint16+1)
+			}
+			zone = uint16(len(k.catalog.zones))
 			zones[a.TimeZone] = zone
 			k.catalog.zones = append(k.catalog.zones, location)
 		}
@@ -83,27 +90,12 @@ func (k *compiler) addAdvertisers() error {
 	return nil
 }
 
-func (k *compiler) addLineItems() error {
+func (k *compiler) addLineItems() (err error) {
 	c := k.catalog
 	c.LineItems = make([]LineItem, len(k.snapshot.LineItems))
 	for i := range k.snapshot.LineItems {
-		from := &k.snapshot.LineItems[i]
-		of, ok := k.advertisers[from.Advertiser]
-		if !ok {
-			return fmt.Errorf("line item %d is of advertiser %d, which is not there", from.ID, from.Advertiser)
-		}
-		if from.Tier < ad.Sponsorship || from.Tier > ad.House || from.Cost < 0 {
-			return fmt.Errorf("line item %d has tier %d and a cost of %v", from.ID, from.Tier, from.Cost)
-		}
-		c.LineItems[i] = LineItem{
-			ID: from.ID, Campaign: from.Campaign, Advertiser: from.Advertiser,
-			Tier: from.Tier, CostType: from.CostType, Cost: from.Cost, Value: from.Cost, Price: money.PerImpression(from.Cost),
-			Weight: max(from.Weight, 1), Urgency: from.Urgency,
-			StartsAt: from.StartsAt.UnixMicro(), EndsAt: math.MaxInt64,
-			Slot: k.book.Slot(from.ID), Targeting: from.Targeting, Zone: of.zone,
-		}
-		if !from.EndsAt.IsZero() {
-			c.LineItems[i].EndsAt = from.EndsAt.UnixMicro()
+		if c.LineItems[i], err = k.lineItem(&k.snapshot.LineItems[i]); err != nil {
+			return err
 		}
 	}
 	slices.SortFunc(c.LineItems, byRank)
@@ -114,8 +106,58 @@ func (k *compiler) addLineItems() error {
 	return nil
 }
 
+func (k *compiler) lineItem(from *snapshot.LineItem) (LineItem, error) {
+	of, ok := k.advertisers[from.Advertiser]
+	if !ok {
+		return LineItem{}, fmt.Errorf("line item %d is of advertiser %d, which is not there", from.ID, from.Advertiser)
+	}
+	if from.Tier < ad.Sponsorship || from.Tier > ad.House || from.Cost < 0 {
+		return LineItem{}, fmt.Errorf("line item %d has tier %d and a cost of %v", from.ID, from.Tier, from.Cost)
+	}
+	roadblock := slices.Index(roadblocks[:], from.Roadblock)
+	if roadblock < 0 {
+		return LineItem{}, fmt.Errorf("line item %d has an unknown roadblock, %.20q", from.ID, string(from.Roadblock))
+	}
+	value, err := valueOf(from, k.snapshot.Rates)
+	if err != nil {
+		return LineItem{}, err
+	}
+	labels, err := k.labels.list(from.Labels, itself)
+	if err != nil {
+		return LineItem{}, err
+	}
+	item := LineItem{
+		ID: from.ID, Campaign: from.Campaign, Advertiser: from.Advertiser,
+		Cost: from.Cost, Value: value, StartsAt: from.StartsAt.UnixMicro(), EndsAt: math.MaxInt64,
+		Slot: k.book.Slot(from.ID), Labels: labels, Targeting: from.Targeting,
+		Urgency: int32(min(max(from.Urgency, 0), math.MaxInt32)), Weight: uint16(min(max(from.Weight, 1), ad.MaxWeight)),
+		Zone: of.zone, Tier: from.Tier,
+		costType: uint8(slices.Index(costTypes[:], from.CostType)), roadblock: uint8(roadblock),
+	}
+	if from.CostType == ad.CPM {
+		item.Price = money.PerImpression(from.Cost)
+	}
+	if !from.EndsAt.IsZero() {
+		item.EndsAt = from.EndsAt.UnixMicro()
+	}
+	return item, nil
+}
+
+// worth is what decides between line items of one tier: how urgent a guaranteed
+// one is, what one of the auction is expected to bring. Sponsorships are equal,
+// and so are house ads; their weights decide between them, request by request.
+func (l *LineItem) worth() int64 {
+	switch l.Tier {
+	case ad.Guaranteed:
+		return int64(l.Urgency)
+	case ad.Auction:
+		return int64(l.Value)
+	}
+	return 0
+}
+
 func byRank(a, b LineItem) int {
-	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(b.Value, a.Value), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(cmp.Compare(a.Tier, b.Tier), cmp.Compare(b.worth(), a.worth()), cmp.Compare(a.ID, b.ID))
 }
 
 // group finds the ends of tiers and the groups of equal rank.
@@ -123,7 +165,7 @@ func (k *compiler) group() {
 	c := k.catalog
 	for i := range c.LineItems {
 		item := &c.LineItems[i]
-		if i == 0 || item.Tier != c.LineItems[i-1].Tier || item.Value != c.LineItems[i-1].Value {
+		if i == 0 || item.Tier != c.LineItems[i-1].Tier || item.worth() != c.LineItems[i-1].worth() {
 			c.peers = append(c.peers, uint32(i))
 		}
 		item.peers = uint32(len(c.peers) - 1)
@@ -189,9 +231,17 @@ func (k *compiler) creative(from *snapshot.Creative, o ordered) (Creative, error
 	if !isLanding(from.LandingURL) {
 		return Creative{}, fmt.Errorf("creative %d has a landing URL that is no place for a redirect", from.ID)
 	}
+	attributes, err := bitsOf(fmt.Sprintf("creative %d", from.ID), from.Attributes)
+	if err != nil {
+		return Creative{}, err
+	}
+	categories, err := k.categories.list(from.Categories, ancestors)
+	if err != nil {
+		return Creative{}, err
+	}
 	item := &k.catalog.LineItems[o.item]
 	return Creative{
-		ID: from.ID, Shape: o.shape, Revision: from.Revision,
+		ID: from.ID, Attributes: attributes, Categories: categories, Shape: o.shape, Revision: from.Revision,
 		Format: from.Format, Width: from.Width, Height: from.Height,
 		LandingURL: from.LandingURL, Image: from.Image, Markup: from.Markup,
 		Domain: k.advertisers[item.Advertiser].domain, Campaign: item.Campaign,
@@ -224,7 +274,7 @@ func (k *compiler) addIndex() (err error) {
 	items := make([]target.Item, len(k.catalog.LineItems))
 	for i := range items {
 		from := &k.catalog.LineItems[i]
-		items[i] = target.Item{Rule: from.Targeting, Zone: from.Zone, Shapes: shapesOf(from.Creatives)}
+		items[i] = target.Item{Rule: from.Targeting, Zone: int(from.Zone), Shapes: shapesOf(from.Creatives)}
 	}
 	k.catalog.Index, err = target.New(items, k.snapshot.Values, k.catalog.zones)
 	return err
@@ -246,30 +296,64 @@ func (k *compiler) addPlacements() error {
 		properties[k.snapshot.Properties[i].ID] = &k.snapshot.Properties[i]
 	}
 	dense := len(k.snapshot.Placements)*c.Index.Words()*8 <= maxDense
+	floors, err := newFloors(k.snapshot)
+	if err != nil {
+		return err
+	}
 	all := make([]Placement, len(k.snapshot.Placements))
 	for i := range all {
-		p := &all[i]
-		p.Placement = k.snapshot.Placements[i]
-		property := properties[p.Property]
+		from := &k.snapshot.Placements[i]
+		property := properties[from.Property]
 		if property == nil {
-			return fmt.Errorf("placement %d is of property %d, which is not there", p.ID, p.Property)
+			return fmt.Errorf("placement %d is of property %d, which is not there", from.ID, from.Property)
 		}
-		p.Publisher, p.Domain = property.Publisher, property.Domain
-		p.BlockedAdvertisers = slices.Clone(p.BlockedAdvertisers)
-		slices.Sort(p.BlockedAdvertisers)
-		p.Shapes = k.shapesFor(p.Placement)
-		p.Supply = c.Index.Supply(slotOf(p), dense)
+		if all[i], err = k.placement(from, property, floors); err != nil {
+			return err
+		}
+		all[i].Supply = c.Index.Supply(slotOf(&all[i], property), dense)
 	}
 	c.placements = newPlacements(all)
 	return nil
 }
 
+func (k *compiler) placement(from *snapshot.Placement, property *snapshot.Property, floors floors) (p Placement, err error) {
+	p = Placement{
+		Placement: *from, Publisher: property.Publisher, Domain: property.Domain,
+		BlockedCategories: k.categories.among(from.BlockedCategories), Shapes: k.shapesFor(*from),
+	}
+	p.BlockedAdvertisers = slices.Clone(p.BlockedAdvertisers)
+	slices.Sort(p.BlockedAdvertisers)
+	if p.BlockedAttributes, err = bitsOf(fmt.Sprintf("placement %d", from.ID), from.BlockedAttributes); err != nil {
+		return p, err
+	}
+	p.MinValue, err = floors.of(from)
+	return p, err
+}
+
 // slotOf is what targeting may ask of a placement.
-func slotOf(p *Placement) target.Slot {
-	return target.Slot{Shapes: p.Shapes, Values: []target.Value{
-		{Dimension: rule.Placement, Text: strconv.FormatInt(int64(p.ID), 10)},
-		{Dimension: rule.Property, Text: strconv.FormatInt(int64(p.Property), 10)},
-	}}
+func slotOf(p *Placement, property *snapshot.Property) target.Slot {
+	slot := target.Slot{Shapes: p.Shapes}
+	add := func(d rule.Dimension, text string) {
+		if text != "" {
+			slot.Values = append(slot.Values, target.Value{Dimension: d, Text: text})
+		}
+	}
+	add(rule.Placement, strconv.FormatInt(int64(p.ID), 10))
+	add(rule.Property, strconv.FormatInt(int64(p.Property), 10))
+	add(rule.Publisher, strconv.FormatInt(int64(p.Publisher), 10))
+	add(hostOf(property.Kind == ad.App, property.Domain))
+	add(rule.InventoryKind, string(property.Kind))
+	for _, category := range property.Categories {
+		add(rule.Category, category)
+	}
+	add(rule.Position, p.Position)
+	for _, size := range p.Sizes {
+		add(rule.Size, strconv.Itoa(size.Width)+"x"+strconv.Itoa(size.Height))
+	}
+	for _, format := range p.Formats {
+		add(rule.Format, string(format))
+	}
+	return slot
 }
 
 // shapesFor leaves out the shapes that no creative has.
