@@ -8,7 +8,6 @@
 package lease
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/oklog/ulid/v2"
@@ -113,46 +112,3 @@ func (l *Lease) Granted() (money.Micros, int64) { return l.granted, int64(l.impr
 // FirstAt is the bank time of the first reservation in Unix microseconds, 0
 // while the lease is untouched.
 func (l *Lease) FirstAt() int64 { return l.firstAt.Load() }
-
-// Slot holds the lease that requests use for one line item at the moment, or
-// none. Slots are stable: a catalog resolves its line items' slots once, when it
-// is compiled, and a new catalog gets the same ones.
-type Slot struct {
-	current atomic.Pointer[Lease]
-	aside   atomic.Bool
-	_       [52]byte // a hot slot does not share its cache line
-}
-
-// Load returns the current lease, nil when there is none.
-func (s *Slot) Load() *Lease { return s.current.Load() }
-
-// Store makes l current; nil takes the line item out of service.
-func (s *Slot) Store(l *Lease) { s.current.Store(l) }
-
-// Aside tells whether the line item needs no want: the bank has been asked and
-// has not answered, or has refused it and does not want to hear of it for a while.
-func (s *Slot) Aside() bool { return s.aside.Load() }
-
-// SetAside says so, or that the bank may be asked again.
-func (s *Slot) SetAside(aside bool) { s.aside.Store(aside) }
-
-// Book finds the slot of a line item. The zero Book is ready to use.
-type Book struct {
-	mu    sync.Mutex
-	slots map[ad.ID]*Slot
-}
-
-// Slot returns the line item's slot, making it on first sight.
-func (b *Book) Slot(lineItem ad.ID) *Slot {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	slot := b.slots[lineItem]
-	if slot == nil {
-		if b.slots == nil {
-			b.slots = make(map[ad.ID]*Slot)
-		}
-		slot = new(Slot)
-		b.slots[lineItem] = slot
-	}
-	return slot
-}
