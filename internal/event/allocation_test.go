@@ -19,7 +19,7 @@ func TestNoAllocation(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	records := sampleRecords()
+	records := sampleRecordsV1() // cells of reasons are allocated, see Reader
 	// The one is the sum over (process, sequence), once a segment.
 	f("a segment written", 1, func() {
 		w := NewWriter(sampleProcess, 7)

@@ -31,21 +31,24 @@ const (
 	Click      Type = 5 // durable
 	Viewable   Type = 6 // telemetry
 	Requests   Type = 7 // telemetry: a count of decisions under one key
+	Unserved   Type = 8 // telemetry: why line items did not serve, and how often; since version 2
 )
 
 // Durable tells whether a record of this type is on disk before it is
 // acknowledged; the others may lose a second (design §6).
-func (t Type) Durable() bool { return t != Viewable && t != Requests }
+func (t Type) Durable() bool { return t != Viewable && t != Requests && t != Unserved }
 
 // Record is one fact of a stream. Which part is set follows from Type: Lease
 // with Open and Close, Landing with Impression, Click and Viewable, Requests
-// with Requests. It is one flat struct so that a reader can reuse it.
+// with Requests, Reasons with Unserved. It is one struct so that a reader can
+// reuse it; only Reasons, of which there are few, lie apart.
 type Record struct {
 	Type     Type
 	At       time.Time // bank time of the logging, microseconds, never going back within a process
 	Lease    Lease
 	Landing  Landing
 	Requests Count
+	Reasons  *Reasons
 }
 
 // Lease is the content of OPEN and CLOSE.
@@ -77,6 +80,8 @@ type Bills uint8
 const (
 	BillsNothing    Bills = 0 // test, preview, price 0
 	BillsImpression Bills = 1
+	BillsClick      Bills = 2
+	BillsConversion Bills = 3
 )
 
 // Flags of a reservation.

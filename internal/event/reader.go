@@ -9,7 +9,8 @@ import (
 )
 
 // Reader reads the records of one segment that lies in memory. It allocates
-// nothing for a record but the first sight of a no-fill reason.
+// nothing for a record but the first sight of a no-fill reason, and the cells of
+// reasons, which are not overwritten by the next record.
 type Reader struct {
 	b       []byte
 	process ulid.ULID

@@ -10,9 +10,9 @@ import (
 	"github.com/hayate-ads/hayate/internal/ad"
 )
 
-// MaxRecord is the longest payload of a frame, in bytes. Today's longest record
-// is under 200; the bound is what a reader believes of a length before it has
-// checked the sum, and leaves room for fields to come.
+// MaxRecord is the longest payload of a frame, in bytes. Records are under 200
+// but for reasons, whose number of cells keeps them below it; it is what a
+// reader believes of a length before it has checked the sum.
 const MaxRecord = 4096
 
 // MaxNoFill is the longest no-fill reason, in bytes.
@@ -44,6 +44,8 @@ func (rec *Record) Validate() error {
 		return rec.Landing.Reservation.Validate()
 	case Requests:
 		return rec.Requests.validate()
+	case Unserved:
+		return rec.Reasons.validate()
 	default:
 		return fmt.Errorf("unknown record type %d", rec.Type)
 	}
@@ -101,6 +103,8 @@ func AppendPayload(dst []byte, rec *Record) []byte {
 		dst = binary.AppendUvarint(dst, uint64(c.N))
 		dst = binary.AppendUvarint(dst, uint64(len(c.NoFill)))
 		dst = append(dst, c.NoFill...)
+	case Unserved:
+		dst = appendReasons(dst, rec.Reasons)
 	}
 	return dst
 }
@@ -136,7 +140,7 @@ func appendLanding(dst []byte, l *Landing) []byte {
 }
 
 // parsePayload reads one payload, its type byte free of marks, into rec, which
-// it clears first. names turns a no-fill reason into a string.
+// it clears first. names turns reasons and dimensions into strings.
 func parsePayload(t Type, b []byte, rec *Record, names *interner) error {
 	*rec = Record{Type: t}
 	d := decoder{b: b}
@@ -149,6 +153,8 @@ func parsePayload(t Type, b []byte, rec *Record, names *interner) error {
 		d.landing(&rec.Landing)
 	case Requests:
 		d.count(&rec.Requests, names)
+	case Unserved:
+		rec.Reasons = d.reasons(names)
 	default:
 		d.fail(fmt.Errorf("unknown record type %d", t))
 	}
@@ -196,8 +202,8 @@ func (d *decoder) count(c *Count, names *interner) {
 	c.NoFill = names.name(d.bytes(int(d.upTo(MaxNoFill, "length of the no-fill reason"))))
 }
 
-// interner keeps one string for each no-fill reason seen: a handful of words
-// stands in millions of records.
+// interner keeps one string for each reason or dimension seen: a handful of
+// words stands in millions of records.
 type interner map[string]string
 
 func (in *interner) name(b []byte) string {

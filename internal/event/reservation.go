@@ -131,7 +131,7 @@ func (r *Reservation) enums() error {
 		return errors.New("country is not two capital letters")
 	case r.Device > TV:
 		return errors.New("unknown device type")
-	case r.Bills > BillsImpression:
+	case r.Bills > BillsConversion:
 		return errors.New("unknown billing event")
 	case r.Flags&^knownFlags != 0:
 		return errors.New("unknown flag")

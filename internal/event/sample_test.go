@@ -23,6 +23,27 @@ func sampleReservation() Reservation {
 
 // sampleRecords has one record of every type, each field set that its type has.
 func sampleRecords() []Record {
+	records := append(sampleRecordsV1(), sampleReasons(false), sampleReasons(true))
+	for i := range records {
+		records[i].At = sampleTime.Add(time.Duration(i) * time.Microsecond)
+	}
+	return records
+}
+
+func sampleReasons(estimated bool) Record {
+	r := &Reasons{Hour: sampleTime.Truncate(time.Hour), Estimated: estimated, Cells: []ReasonCell{
+		{LineItem: 12, Reason: "no_match", Dimension: "country", N: 1 << 30},
+		{LineItem: 13, Reason: "no_lease", N: 3},
+		{Reason: "below_floor", N: 1},
+	}}
+	if estimated {
+		r.Cells[0].Samples, r.Cells[1].Samples, r.Cells[2].Samples = 640, 3, 1
+	}
+	return Record{Type: Unserved, At: sampleTime, Reasons: r}
+}
+
+// sampleRecordsV1 are those of the types that version 1 had.
+func sampleRecordsV1() []Record {
 	landing := Landing{Reservation: sampleReservation(), Clearing: 1_100, Late: true, Invalid: true}
 	plain := Landing{Reservation: sampleReservation(), Clearing: 1_300}
 	lease := Lease{ID: sampleLease, LineItem: 12, Day: 20_777, Granted: 5_000_000, GrantedImpressions: 4_000}

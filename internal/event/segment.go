@@ -14,8 +14,9 @@ import (
 // line here.
 //
 //	1  2026-11  first: leases, impressions, clicks, viewability, request counts
+//	2  2026-11  Unserved: why line items did not serve
 const (
-	Version       = 1
+	Version       = 2
 	oldestVersion = 1
 )
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func TestRecordRoundTrip(t *testing.T) {
 
 func drawRecord(t *rapid.T) Record {
 	rec := Record{
-		Type: Type(rapid.ByteRange(byte(Open), byte(Requests)).Draw(t, "type")),
+		Type: Type(rapid.ByteRange(byte(Open), byte(Unserved)).Draw(t, "type")),
 		At:   time.UnixMicro(rapid.Int64Range(0, latest*1_000_000).Draw(t, "at")).UTC(),
 	}
 	switch rec.Type {
@@ -81,8 +82,48 @@ func drawRecord(t *rapid.T) Record {
 			Hour: time.Unix(rapid.Int64Range(0, latest/3600-1).Draw(t, "hour")*3600, 0).UTC(), Placement: drawID(t, 1, "placement"),
 			Exchange: drawID(t, 0, "exchange"), NoFill: rapid.StringN(0, 16, MaxNoFill).Draw(t, "no fill"), N: rapid.Int64Range(1, math.MaxInt64).Draw(t, "n"),
 		}
+	case Unserved:
+		rec.Reasons = drawReasons(t)
 	}
 	return rec
+}
+
+func drawReasons(t *rapid.T) *Reasons {
+	r := &Reasons{
+		Hour:      time.Unix(rapid.Int64Range(0, latest/3600-1).Draw(t, "hour")*3600, 0).UTC(),
+		Estimated: rapid.Bool().Draw(t, "estimated"),
+	}
+	for range rapid.IntRange(1, MaxReasonCells).Draw(t, "cells") {
+		c := ReasonCell{
+			LineItem: drawID(t, 0, "line item"), Reason: rapid.StringMatching(`[a-z0-9_]{1,24}`).Draw(t, "reason"),
+			Dimension: rapid.StringMatching(`[a-z0-9_]{0,24}`).Draw(t, "dimension"), N: rapid.Int64Range(1, math.MaxInt64).Draw(t, "n"),
+		}
+		if r.Estimated {
+			c.Samples = rapid.Int64Range(1, c.N).Draw(t, "samples")
+		}
+		r.Cells = append(r.Cells, c)
+	}
+	return r
+}
+
+// The longest cells there can be, as many as a record may hold, fit a frame.
+func TestReasonsFitARecord(t *testing.T) {
+	t.Parallel()
+	word := strings.Repeat("w", MaxReasonWord)
+	rec := Record{Type: Unserved, At: time.Unix(latest-1, 0), Reasons: &Reasons{Hour: sampleTime.Truncate(time.Hour), Estimated: true}}
+	for range MaxReasonCells {
+		rec.Reasons.Cells = append(rec.Reasons.Cells, ReasonCell{math.MaxInt64, word, word, math.MaxInt64, math.MaxInt64})
+	}
+	if err := rec.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(AppendPayload(nil, &rec)); n > MaxRecord {
+		t.Errorf("%d bytes, at most %d are allowed", n, MaxRecord)
+	}
+	rec.Reasons.Cells = append(rec.Reasons.Cells, rec.Reasons.Cells[0])
+	if rec.Validate() == nil {
+		t.Error("one cell too many is accepted")
+	}
 }
 
 func TestRecordBounds(t *testing.T) {
@@ -101,7 +142,7 @@ func TestRecordBounds(t *testing.T) {
 	}
 	lease := Lease{ID: sampleLease, LineItem: 1}
 	f("type 0", Record{})
-	f("type 8", Record{Type: 8})
+	f("type 9", Record{Type: 9})
 	f("no line item", Record{Type: Open})
 	f("day", Record{Type: Open, Lease: Lease{LineItem: 1, Day: -1}})
 	f("granted", Record{Type: Open, Lease: Lease{LineItem: 1, Granted: -1}})
@@ -116,6 +157,21 @@ func TestRecordBounds(t *testing.T) {
 	f("no placement", Record{Type: Requests, Requests: Count{Hour: hour, N: 1}})
 	f("no count", Record{Type: Requests, Requests: Count{Hour: hour, Placement: 1}})
 	f("long reason", Record{Type: Requests, Requests: Count{Hour: hour, Placement: 1, N: 1, NoFill: string(make([]byte, MaxNoFill+1))}})
+	reasons := func(name string, estimated bool, cells ...ReasonCell) {
+		t.Helper()
+		f(name, Record{Type: Unserved, Reasons: &Reasons{Hour: hour, Estimated: estimated, Cells: cells}})
+	}
+	f("no reasons", Record{Type: Unserved})
+	reasons("no cells", false)
+	reasons("too many cells", false, slices.Repeat([]ReasonCell{{Reason: "x", N: 1}}, MaxReasonCells+1)...)
+	reasons("negative line item", false, ReasonCell{LineItem: -1, Reason: "x", N: 1})
+	reasons("no reason", false, ReasonCell{N: 1})
+	reasons("a reason in capitals", false, ReasonCell{Reason: "X", N: 1})
+	reasons("a dimension that is no word", false, ReasonCell{Reason: "x", Dimension: "a b", N: 1})
+	reasons("a long reason", false, ReasonCell{Reason: strings.Repeat("x", MaxReasonWord+1), N: 1})
+	reasons("no cases", false, ReasonCell{Reason: "x"})
+	reasons("an estimate from nothing", true, ReasonCell{Reason: "x", N: 1})
+	reasons("more samples than cases", true, ReasonCell{Reason: "x", N: 1, Samples: 2})
 }
 
 func TestReaderRefuses(t *testing.T) {
@@ -225,18 +281,19 @@ func TestContinue(t *testing.T) {
 		}
 		w := r.Writer()
 		mended := w.AppendFooter(bytes.Clone(b[:r.Offset()]))
-		if got, _, err := read(mended); err != nil || !slices.Equal(got, records[:n]) {
+		if got, _, err := read(mended); err != nil || !same(got, records[:n]) {
 			t.Fatalf("mended after %d records: %d records, %v", n, len(got), err)
 		}
 	}
 }
 
-// Golden: a file of every version there ever was, with one record of each type.
+// Golden: a file of every version there ever was, with one record of each type
+// that the version had.
 func TestOldVersions(t *testing.T) {
 	t.Parallel()
 	if *update {
 		b, _ := segment(sampleRecords(), 3)
-		if err := os.WriteFile(filepath.Join("testdata", "v1.seg"), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", "v2.seg"), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -253,7 +310,11 @@ func TestOldVersions(t *testing.T) {
 		if err != nil || !r.Sealed() {
 			t.Errorf("%s: sealed %t, %v", file, r.Sealed(), err)
 		}
-		if diff := cmp.Diff(sampleRecords(), got); diff != "" {
+		want := sampleRecords()
+		if filepath.Base(file) == "v1.seg" {
+			want = sampleRecordsV1()
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", file, diff)
 		}
 	}
