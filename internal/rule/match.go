@@ -29,5 +29,11 @@ func (c Conjunction) Match(r Request) bool {
 }
 
 func (r Request) hasOneOf(d Dimension, values []string) bool {
-	return slices.ContainsFunc(r[d], func(has string) bool { return slices.Contains(values, has) })
+	satisfied := slices.Contains[[]string, string]
+	if d.Kind() != Exact {
+		satisfied = func(values []string, has string) bool {
+			return slices.ContainsFunc(values, func(value string) bool { return d.Satisfies(value, has) })
+		}
+	}
+	return slices.ContainsFunc(r[d], func(has string) bool { return satisfied(values, has) })
 }

@@ -207,7 +207,7 @@ func TestDimensionNames(t *testing.T) {
 			t.Errorf("%s: %s, %v, back %s", d, text, err, back)
 		}
 	}
-	if len(Dimensions()) != 7 {
+	if len(Dimensions()) != int(Secure) {
 		t.Errorf("%d dimensions", len(Dimensions()))
 	}
 	if _, err := json.Marshal(Dimension(0)); err == nil {
