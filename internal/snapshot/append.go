@@ -15,15 +15,17 @@ func Append(dst []byte, s *Snapshot) []byte {
 	start := len(dst)
 	w := writer{b: dst, index: map[string]uint64{"": 0}, strings: []string{""}}
 	w.header(s)
-	w.section(tagSettings, func() { w.text(s.Currency) })
+	w.section(tagSettings, func() { w.settings(s) })
 	w.section(tagValues, func() { w.values(s.Values) })
-	w.section(tagAdvertisers, func() { w.advertisers(s.Advertisers) })
+	// Readers find sections by tag. Those with few, often repeated strings come
+	// first, so that these get the small numbers.
 	w.section(tagLineItems, func() { w.lineItems(s.LineItems) })
-	w.section(tagCreatives, func() { w.creatives(s.Creatives) })
-	w.section(tagProperties, func() { w.properties(s.Properties) })
 	w.section(tagPlacements, func() { w.placements(s.Placements) })
-	// The others have filled the table, so it stands last; a reader finds it by its tag.
-	w.section(tagStrings, w.table)
+	w.section(tagProperties, func() { w.properties(s.Properties) })
+	w.section(tagAdvertisers, func() { w.advertisers(s.Advertisers) })
+	w.section(tagCreatives, func() { w.creatives(s.Creatives) })
+	// The others have filled the table.
+	w.section(tagStrings, func() { w.table(len(w.strings), func(i int) string { return w.strings[i] }) })
 	return seal(w.b, start)
 }
 
@@ -89,11 +91,36 @@ func (w *writer) time(t time.Time) {
 	w.b = binary.AppendUvarint(w.b, zigzag+1)
 }
 
-func (w *writer) table() {
-	w.count(len(w.strings))
-	for _, s := range w.strings {
+func (w *writer) texts(list []string) {
+	w.count(len(list))
+	for _, s := range list {
+		w.text(s)
+	}
+}
+
+// table writes n strings themselves.
+func (w *writer) table(n int, text func(i int) string) {
+	w.count(n)
+	for i := range n {
+		s := text(i)
 		w.count(len(s))
 		w.b = append(w.b, s...)
+	}
+}
+
+// values have a table of their own: a number of a rule is a number of it.
+func (w *writer) values(t *rule.Table) {
+	w.table(t.Len(), func(i int) string { return t.Text(uint32(i)) })
+}
+
+func (w *writer) settings(s *Snapshot) {
+	w.text(s.Currency)
+	w.count(int(s.Rates.Click))
+	w.count(int(s.Rates.Conversion))
+	w.count(len(s.FX))
+	for _, r := range s.FX {
+		w.text(r.Currency)
+		w.int(int64(r.Value))
 	}
 }
 
@@ -111,12 +138,14 @@ func (w *writer) advertisers(list []Advertiser) {
 // lineItems writes the totals of what the items hold first, so that a reader
 // can make room for all of them at once.
 func (w *writer) lineItems(list []LineItem) {
-	words := 0
+	words, labels := 0, 0
 	for i := range list {
 		words += len(list[i].Targeting)
+		labels += len(list[i].Labels)
 	}
 	w.count(len(list))
 	w.count(words)
+	w.count(labels)
 	var id, campaign, advertiser ad.ID
 	for i := range list {
 		l := &list[i]
@@ -126,6 +155,10 @@ func (w *writer) lineItems(list []LineItem) {
 		w.b = append(w.b, byte(l.Tier))
 		w.text(string(l.CostType))
 		w.int(int64(l.Cost))
+		w.int(int64(l.Weight))
+		w.int(int64(l.Urgency))
+		w.text(string(l.Roadblock))
+		w.texts(l.Labels)
 		w.time(l.StartsAt)
 		w.time(l.EndsAt)
 		w.rule(l.Targeting)
@@ -141,15 +174,15 @@ func (w *writer) rule(p rule.Packed) {
 	}
 }
 
-func (w *writer) values(t *rule.Table) {
-	w.count(t.Len())
-	for i := range t.Len() {
-		w.text(t.Text(uint32(i)))
-	}
-}
-
 func (w *writer) creatives(list []Creative) {
+	categories, attributes := 0, 0
+	for i := range list {
+		categories += len(list[i].Categories)
+		attributes += len(list[i].Attributes)
+	}
 	w.count(len(list))
+	w.count(categories)
+	w.count(attributes)
 	var id, lineItem ad.ID
 	for i := range list {
 		c := &list[i]
@@ -164,11 +197,23 @@ func (w *writer) creatives(list []Creative) {
 		w.text(c.Image.Type)
 		w.int(c.Image.Bytes)
 		w.text(c.Markup)
+		w.texts(c.Categories)
+		w.attributes(c.Attributes)
 	}
 }
 
-func (w *writer) properties(list []Property) {
+func (w *writer) attributes(list []uint8) {
 	w.count(len(list))
+	w.b = append(w.b, list...)
+}
+
+func (w *writer) properties(list []Property) {
+	categories := 0
+	for i := range list {
+		categories += len(list[i].Categories)
+	}
+	w.count(len(list))
+	w.count(categories)
 	var id, publisher ad.ID
 	for i := range list {
 		p := &list[i]
@@ -177,20 +222,23 @@ func (w *writer) properties(list []Property) {
 		w.text(string(p.Kind))
 		w.text(p.Domain)
 		w.int(int64(p.RevenueShare))
+		w.texts(p.Categories)
 	}
 }
 
 func (w *writer) placements(list []Placement) {
-	formats, sizes, blocked := 0, 0, 0
+	var formats, sizes, advertisers, categories, attributes int
 	for i := range list {
-		formats += len(list[i].Formats)
-		sizes += len(list[i].Sizes)
-		blocked += len(list[i].BlockedAdvertisers)
+		p := &list[i]
+		formats += len(p.Formats)
+		sizes += len(p.Sizes)
+		advertisers += len(p.BlockedAdvertisers)
+		categories += len(p.BlockedCategories)
+		attributes += len(p.BlockedAttributes)
 	}
-	w.count(len(list))
-	w.count(formats)
-	w.count(sizes)
-	w.count(blocked)
+	for _, total := range [...]int{len(list), formats, sizes, advertisers, categories, attributes} {
+		w.count(total)
+	}
 	var id, property ad.ID
 	for i := range list {
 		p := &list[i]
@@ -202,6 +250,9 @@ func (w *writer) placements(list []Placement) {
 
 func (w *writer) placement(p *Placement) {
 	w.int(int64(p.Floor))
+	w.text(p.FloorCurrency)
+	w.b = append(w.b, byte(p.AuctionType))
+	w.text(p.Position)
 	w.count(len(p.Formats))
 	for _, f := range p.Formats {
 		w.text(string(f))
@@ -216,4 +267,6 @@ func (w *writer) placement(p *Placement) {
 	for _, a := range p.BlockedAdvertisers {
 		id = w.id(a, id)
 	}
+	w.texts(p.BlockedCategories)
+	w.attributes(p.BlockedAttributes)
 }

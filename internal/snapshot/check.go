@@ -3,6 +3,7 @@ package snapshot
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
@@ -12,7 +13,8 @@ import (
 // Check says whether s keeps the rules of [Snapshot]: ids positive, ascending
 // and unique; references resolved (but blocked advertisers, which may be out of
 // the snapshot themselves); enumerations known; amounts and sizes in their
-// ranges; rules normal. Its error is an [*Error] with BadContent that names the
+// ranges; floors in a currency with a rate; values in ascending order and rules
+// normal over them. Its error is an [*Error] with BadContent that names the
 // first thing found wrong. Publish asks it before it publishes, Parse before it
 // returns, so neither depends on the other's honesty.
 func Check(s *Snapshot) error {
@@ -32,7 +34,12 @@ func (s *Snapshot) check() *Error {
 	if !isCurrency(s.Currency) {
 		return refuse(BadContent, "currency %.20q", s.Currency)
 	}
-	for _, list := range []func() *Error{s.checkAdvertisers, s.checkLineItems, s.checkCreatives, s.checkProperties, s.checkPlacements} {
+	if s.Rates.Click > perMillion || s.Rates.Conversion > perMillion {
+		return refuse(BadContent, "rates of %d and %d in a million", s.Rates.Click, s.Rates.Conversion)
+	}
+	for _, list := range []func() *Error{
+		s.checkFX, s.checkValues, s.checkAdvertisers, s.checkLineItems, s.checkCreatives, s.checkProperties, s.checkPlacements,
+	} {
 		if err := list(); err != nil {
 			return err
 		}
@@ -47,6 +54,60 @@ func isCurrency(code string) bool {
 		}
 	}
 	return len(code) == 3
+}
+
+const perMillion = 1_000_000
+
+func (s *Snapshot) checkFX() *Error {
+	before := ""
+	for _, r := range s.FX {
+		switch {
+		case !isCurrency(r.Currency) || r.Currency == s.Currency:
+			return refuse(BadContent, "an exchange rate of currency %.20q", r.Currency)
+		case r.Currency <= before:
+			return refuse(BadContent, "the exchange rate of %s follows %s", r.Currency, before)
+		case r.Value <= 0 || r.Value > money.Max:
+			return refuse(BadContent, "the exchange rate of %s is out of range", r.Currency)
+		}
+		before = r.Currency
+	}
+	return nil
+}
+
+// checkValues lets rules be checked, and compiled, by comparing numbers.
+func (s *Snapshot) checkValues() *Error {
+	before := ""
+	for i := range s.Values.Len() {
+		text := s.Values.Text(uint32(i))
+		if text <= before {
+			return refuse(BadContent, "value %.20q follows %.20q", text, before)
+		}
+		before = text
+	}
+	return nil
+}
+
+// finder looks up ids in a list that is in their order. References mostly come
+// in the same order, so it looks first where it found the last one.
+type finder[T any] struct {
+	list []T
+	id   func(*T) ad.ID
+	at   int
+}
+
+func (f *finder[T]) has(id ad.ID) bool {
+	for near := f.at; near < min(f.at+2, len(f.list)); near++ {
+		if f.id(&f.list[near]) == id {
+			f.at = near
+			return true
+		}
+	}
+	at := sort.Search(len(f.list), func(i int) bool { return f.id(&f.list[i]) >= id })
+	if at == len(f.list) || f.id(&f.list[at]) != id {
+		return false
+	}
+	f.at = at
+	return true
 }
 
 func (s *Snapshot) checkAdvertisers() *Error {
@@ -66,16 +127,17 @@ func (s *Snapshot) checkAdvertisers() *Error {
 
 func (s *Snapshot) checkLineItems() *Error {
 	var before ad.ID
+	advertisers := finder[Advertiser]{list: s.Advertisers, id: func(a *Advertiser) ad.ID { return a.ID }}
+	labels := make(map[string]bool)
 	for i := range s.LineItems {
 		l := &s.LineItems[i]
-		_, resolved := slices.BinarySearchFunc(s.Advertisers, l.Advertiser, func(a Advertiser, id ad.ID) int { return cmp.Compare(a.ID, id) })
 		problem := ""
 		switch {
 		case l.ID <= before:
 			return refuse(BadContent, "line item %d follows %d", l.ID, before)
 		case l.Campaign <= 0:
 			problem = "has no campaign"
-		case !resolved:
+		case !advertisers.has(l.Advertiser):
 			problem = "is of an advertiser that is not there"
 		case l.Tier < ad.Sponsorship || l.Tier > ad.House:
 			problem = "has an unknown tier"
@@ -83,6 +145,14 @@ func (s *Snapshot) checkLineItems() *Error {
 			problem = "has an unknown type of cost"
 		case !isPrice(l.Cost):
 			problem = "has a price out of range"
+		case l.Weight < 1 || l.Weight > ad.MaxWeight:
+			problem = "has a weight out of range"
+		case l.Urgency < 0 || l.Urgency > MaxUrgency:
+			problem = "has an urgency out of range"
+		case l.Roadblock != ad.OneOrMore && l.Roadblock != ad.OnlyOne && l.Roadblock != ad.AllOrNone:
+			problem = "has an unknown roadblock"
+		case !areAscending(l.Labels):
+			problem = "has labels that are not in order"
 		case !l.EndsAt.IsZero() && !l.EndsAt.After(l.StartsAt):
 			problem = "ends before it starts"
 		default:
@@ -90,6 +160,12 @@ func (s *Snapshot) checkLineItems() *Error {
 		}
 		if problem != "" {
 			return refuse(BadContent, "line item %d %s", l.ID, problem)
+		}
+		for _, label := range l.Labels {
+			labels[label] = true
+		}
+		if len(labels) > MaxLabels {
+			return refuse(BadContent, "line item %d brings the number of different labels above %d", l.ID, MaxLabels)
 		}
 		before = l.ID
 	}
@@ -128,7 +204,7 @@ func (s *Snapshot) conjunctionProblem(c rule.PackedConjunction) string {
 			return "has a rule with too many terms"
 		case t.Dimension < 1 || t.Dimension > dimensions:
 			return "has a rule over an unknown dimension"
-		case !s.isNormal(t.Values) || (terms > 1 && !s.inOrder(before, t)):
+		case !isNormal(t.Values) || (terms > 1 && !inOrder(before, t)):
 			return "has a rule that is not normal"
 		}
 		before = t
@@ -136,9 +212,10 @@ func (s *Snapshot) conjunctionProblem(c rule.PackedConjunction) string {
 	return ""
 }
 
-func (s *Snapshot) isNormal(values []uint32) bool {
+// isNormal compares numbers in place of texts, whose order they have.
+func isNormal(values []uint32) bool {
 	for i := 1; i < len(values); i++ {
-		if s.Values.Text(values[i-1]) >= s.Values.Text(values[i]) {
+		if values[i-1] >= values[i] {
 			return false
 		}
 	}
@@ -147,28 +224,26 @@ func (s *Snapshot) isNormal(values []uint32) bool {
 
 // inOrder compares as rule.Conjunction has it: by dimension, sign and values. Only
 // including terms of a dimension with many values may stand beside their like.
-func (s *Snapshot) inOrder(a, b rule.PackedTerm) bool {
+func inOrder(a, b rule.PackedTerm) bool {
 	switch {
 	case a.Dimension != b.Dimension:
 		return a.Dimension < b.Dimension
 	case a.Exclude != b.Exclude:
 		return b.Exclude
 	}
-	return !b.Exclude && b.Dimension.Many() && slices.CompareFunc(a.Values, b.Values, func(a, b uint32) int {
-		return cmp.Compare(s.Values.Text(a), s.Values.Text(b))
-	}) < 0
+	return !b.Exclude && b.Dimension.Many() && slices.Compare(a.Values, b.Values) < 0
 }
 
 func (s *Snapshot) checkCreatives() *Error {
 	var before ad.ID
+	lineItems := finder[LineItem]{list: s.LineItems, id: func(l *LineItem) ad.ID { return l.ID }}
 	for i := range s.Creatives {
 		c := &s.Creatives[i]
-		_, resolved := slices.BinarySearchFunc(s.LineItems, c.LineItem, func(l LineItem, id ad.ID) int { return cmp.Compare(l.ID, id) })
 		problem := ""
 		switch {
 		case c.ID <= before:
 			return refuse(BadContent, "creative %d follows %d", c.ID, before)
-		case !resolved:
+		case !lineItems.has(c.LineItem):
 			problem = "is of a line item that is not there"
 		case c.Revision < 1:
 			problem = "has no revision"
@@ -176,6 +251,10 @@ func (s *Snapshot) checkCreatives() *Error {
 			problem = "has a size out of range"
 		case c.LandingURL == "":
 			problem = "has no landing URL"
+		case !areAscending(c.Categories):
+			problem = "has categories that are not in order"
+		case !areAttributes(c.Attributes):
+			problem = "has attributes that are out of range or not in order"
 		default:
 			problem = formatProblem(c)
 		}
@@ -214,10 +293,12 @@ func (s *Snapshot) checkProperties() *Error {
 			return refuse(BadContent, "property %d follows %d", p.ID, before)
 		case p.Publisher <= 0:
 			return refuse(BadContent, "property %d has no publisher", p.ID)
-		case p.Kind != ad.Site && p.Kind != ad.App:
+		case p.Kind != ad.Site && p.Kind != ad.App && p.Kind != ad.DOOH:
 			return refuse(BadContent, "property %d is of an unknown kind", p.ID)
 		case p.RevenueShare < 0 || p.RevenueShare > 10_000:
 			return refuse(BadContent, "property %d has a revenue share out of range", p.ID)
+		case !areAscending(p.Categories):
+			return refuse(BadContent, "property %d has categories that are not in order", p.ID)
 		}
 		before = p.ID
 	}
@@ -226,23 +307,31 @@ func (s *Snapshot) checkProperties() *Error {
 
 func (s *Snapshot) checkPlacements() *Error {
 	var before ad.ID
+	properties := finder[Property]{list: s.Properties, id: func(p *Property) ad.ID { return p.ID }}
 	for i := range s.Placements {
 		p := &s.Placements[i]
-		_, resolved := slices.BinarySearchFunc(s.Properties, p.Property, func(p Property, id ad.ID) int { return cmp.Compare(p.ID, id) })
 		problem := ""
 		switch {
 		case p.ID <= before:
 			return refuse(BadContent, "placement %d follows %d", p.ID, before)
-		case !resolved:
+		case !properties.has(p.Property):
 			problem = "is of a property that is not there"
 		case !isPrice(p.Floor):
 			problem = "has a floor out of range"
+		case !s.hasRate(p.FloorCurrency):
+			problem = "has a floor in a currency without an exchange rate"
+		case p.AuctionType != ad.FirstPrice && p.AuctionType != ad.SecondPrice:
+			problem = "has an unknown type of auction"
 		case len(p.Formats) == 0 || slices.ContainsFunc(p.Formats, isUnknownFormat):
 			problem = "has an unknown format, or none"
 		case slices.ContainsFunc(p.Sizes, func(s ad.Size) bool { return !isSize(s) }):
 			problem = "has a size out of range"
-		case !isAscending(p.BlockedAdvertisers):
+		case !areAscending(p.BlockedAdvertisers):
 			problem = "blocks advertisers that are not in order"
+		case !areAscending(p.BlockedCategories):
+			problem = "blocks categories that are not in order"
+		case !areAttributes(p.BlockedAttributes):
+			problem = "blocks attributes that are out of range or not in order"
 		}
 		if problem != "" {
 			return refuse(BadContent, "placement %d %s", p.ID, problem)
@@ -252,17 +341,26 @@ func (s *Snapshot) checkPlacements() *Error {
 	return nil
 }
 
+func (s *Snapshot) hasRate(currency string) bool {
+	return currency == s.Currency || slices.ContainsFunc(s.FX, func(r ExchangeRate) bool { return r.Currency == currency })
+}
+
 func isUnknownFormat(f ad.Format) bool {
 	return f != ad.Banner && f != ad.HTML && f != ad.Native && f != ad.Video
 }
 
-func isAscending(ids []ad.ID) bool {
-	var before ad.ID
-	for _, id := range ids {
-		if id <= before {
+// areAscending wants values above zero, each above the one before.
+func areAscending[T cmp.Ordered](list []T) bool {
+	var before T
+	for _, item := range list {
+		if item <= before {
 			return false
 		}
-		before = id
+		before = item
 	}
 	return true
+}
+
+func areAttributes(list []uint8) bool {
+	return areAscending(list) && (len(list) == 0 || list[len(list)-1] <= MaxAttribute)
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Limits bound what [Parse] takes.
@@ -100,10 +102,15 @@ func split(b []byte) (sections [tagEnd][]byte, err error) {
 }
 
 func decode(s *Snapshot, sections [tagEnd][]byte) error {
-	table, err := readTable(sections[tagStrings])
+	table, err := readTable("strings", sections[tagStrings])
 	if err != nil {
 		return err
 	}
+	values, err := readTable("values", sections[tagValues])
+	if err != nil {
+		return err
+	}
+	s.Values = rule.NewTable(values)
 	read := func(tag int, what string, content func(*reader)) {
 		if err != nil {
 			return
@@ -117,8 +124,7 @@ func decode(s *Snapshot, sections [tagEnd][]byte) error {
 			err = refuse(BadContent, "%s: %s", what, r.failure)
 		}
 	}
-	read(tagSettings, "settings", func(r *reader) { s.Currency = r.text() })
-	read(tagValues, "values", func(r *reader) { s.Values = r.values() })
+	read(tagSettings, "settings", func(r *reader) { r.settings(s) })
 	read(tagAdvertisers, "advertisers", func(r *reader) { s.Advertisers = r.advertisers() })
 	read(tagLineItems, "line items", func(r *reader) { s.LineItems = r.lineItems() })
 	read(tagCreatives, "creatives", func(r *reader) { s.Creatives = r.creatives() })

@@ -125,9 +125,9 @@ func take[T any](r *reader, slab *[]T, n int) []T {
 }
 
 // readTable makes one string of the whole section, of which all others are parts.
-func readTable(section []byte) ([]string, error) {
+func readTable(what string, section []byte) ([]string, error) {
 	r := reader{b: section}
-	list := make([]string, r.count("strings", 1))
+	list := make([]string, r.count("texts", 1))
 	whole := string(section)
 	for i := range list {
 		n := r.count("bytes of a string", 1)
@@ -138,16 +138,59 @@ func readTable(section []byte) ([]string, error) {
 		list[i] = whole[at : at+n]
 		r.b = r.b[n:]
 		if !utf8.ValidString(list[i]) {
-			r.fail("string %d is not UTF-8", i)
+			r.fail("text %d is not UTF-8", i)
 		}
 	}
 	if r.failure == "" && len(r.b) > 0 {
 		r.fail("%d bytes too many", len(r.b))
 	}
 	if r.failure != "" {
-		return nil, refuse(BadContent, "strings: %s", r.failure)
+		return nil, refuse(BadContent, "%s: %s", what, r.failure)
 	}
 	return list, nil
+}
+
+// texts reads a list of strings into the room for all such lists.
+func (r *reader) texts(what string, room *[]string) []string {
+	list := take(r, room, r.count(what, 1))
+	for i := range list {
+		list[i] = r.text()
+	}
+	return list
+}
+
+// attributes reads a list of bytes.
+func (r *reader) attributes(room *[]uint8) []uint8 {
+	list := take(r, room, r.count("attributes", 1))
+	r.b = r.b[copy(list, r.b):]
+	return list
+}
+
+// used wants every room taken: what was announced is there.
+func (r *reader) used(left ...int) {
+	for _, n := range left {
+		if n > 0 {
+			r.fail("holds less than the total it announced")
+		}
+	}
+}
+
+func (r *reader) settings(s *Snapshot) {
+	s.Currency = r.text()
+	s.Rates.Click, s.Rates.Conversion = r.uint32("a rate"), r.uint32("a rate")
+	s.FX = make([]ExchangeRate, r.total("exchange rates", 2))
+	for i := range s.FX {
+		s.FX[i] = ExchangeRate{Currency: r.text(), Value: money.Micros(r.int())}
+	}
+}
+
+func (r *reader) uint32(what string) uint32 {
+	u := r.uint()
+	if u > math.MaxUint32 {
+		r.fail("%s of more than 32 bits", what)
+		return 0
+	}
+	return uint32(u)
 }
 
 func (r *reader) advertisers() []Advertiser {
@@ -163,18 +206,10 @@ func (r *reader) advertisers() []Advertiser {
 	return list
 }
 
-// values reads the table that packed rules refer to.
-func (r *reader) values() *rule.Table {
-	texts := make([]string, r.total("values", 1))
-	for i := range texts {
-		texts[i] = r.text()
-	}
-	return rule.NewTable(texts)
-}
-
 func (r *reader) lineItems() []LineItem {
-	list := make([]LineItem, r.total("line items", 9))
-	room := make([]uint32, r.total("words of rules", 1))
+	list := make([]LineItem, r.total("line items", 13))
+	words := make([]uint32, r.total("words of rules", 1))
+	labels := make([]string, r.total("labels", 1))
 	var id, campaign, advertiser ad.ID
 	for i := range list {
 		id, campaign, advertiser = r.id(id), r.id(campaign), r.id(advertiser)
@@ -182,16 +217,15 @@ func (r *reader) lineItems() []LineItem {
 		l.ID, l.Campaign, l.Advertiser = id, campaign, advertiser
 		l.Tier = ad.Tier(r.byte())
 		l.CostType, l.Cost = ad.CostType(r.text()), money.Micros(r.int())
-		l.StartsAt = r.time()
-		l.EndsAt = r.time()
-		l.Targeting = r.rule(&room)
+		l.Weight, l.Urgency = int(r.int()), int(r.int())
+		l.Roadblock, l.Labels = ad.Roadblock(r.text()), r.texts("labels", &labels)
+		l.StartsAt, l.EndsAt = r.time(), r.time()
+		l.Targeting = r.rule(&words)
 		if r.failure != "" {
 			return nil
 		}
 	}
-	if len(room) > 0 {
-		r.fail("holds less than the total it announced")
-	}
+	r.used(len(words), len(labels))
 	return list
 }
 
@@ -199,17 +233,15 @@ func (r *reader) lineItems() []LineItem {
 func (r *reader) rule(room *[]uint32) rule.Packed {
 	words := take(r, room, r.count("words of a rule", 1))
 	for i := range words {
-		word := r.uint()
-		if word > math.MaxUint32 {
-			r.fail("a word of a rule of more than 32 bits")
-		}
-		words[i] = uint32(word)
+		words[i] = r.uint32("a word of a rule")
 	}
 	return words
 }
 
 func (r *reader) creatives() []Creative {
-	list := make([]Creative, r.total("creatives", 11))
+	list := make([]Creative, r.total("creatives", 13))
+	categories := make([]string, r.total("categories", 1))
+	attributes := make([]uint8, r.total("attributes", 1))
 	var id, lineItem ad.ID
 	for i := range list {
 		id, lineItem = r.id(id), r.id(lineItem)
@@ -221,39 +253,48 @@ func (r *reader) creatives() []Creative {
 		c.LandingURL = r.text()
 		c.Image.SHA256, c.Image.Type, c.Image.Bytes = r.text(), r.text(), r.int()
 		c.Markup = r.text()
+		c.Categories, c.Attributes = r.texts("categories", &categories), r.attributes(&attributes)
 		if r.failure != "" {
 			return nil
 		}
 	}
+	r.used(len(categories), len(attributes))
 	return list
 }
 
 func (r *reader) properties() []Property {
-	list := make([]Property, r.total("properties", 5))
+	list := make([]Property, r.total("properties", 6))
+	categories := make([]string, r.total("categories", 1))
 	var id, publisher ad.ID
 	for i := range list {
 		id, publisher = r.id(id), r.id(publisher)
 		list[i] = Property{ID: id, Publisher: publisher, Kind: ad.PropertyKind(r.text()), Domain: r.text(), RevenueShare: int(r.int())}
+		list[i].Categories = r.texts("categories", &categories)
 		if r.failure != "" {
 			return nil
 		}
 	}
+	r.used(len(categories))
 	return list
 }
 
 // slots is the room for what all placements hold.
 type slots struct {
-	formats []ad.Format
-	sizes   []ad.Size
-	blocked []ad.ID
+	formats     []ad.Format
+	sizes       []ad.Size
+	advertisers []ad.ID
+	categories  []string
+	attributes  []uint8
 }
 
 func (r *reader) placements() []Placement {
-	list := make([]Placement, r.total("placements", 6))
+	list := make([]Placement, r.total("placements", 11))
 	room := slots{
-		formats: make([]ad.Format, r.total("formats", 1)),
-		sizes:   make([]ad.Size, r.total("sizes", 2)),
-		blocked: make([]ad.ID, r.total("blocked advertisers", 1)),
+		formats:     make([]ad.Format, r.total("formats", 1)),
+		sizes:       make([]ad.Size, r.total("sizes", 2)),
+		advertisers: make([]ad.ID, r.total("blocked advertisers", 1)),
+		categories:  make([]string, r.total("blocked categories", 1)),
+		attributes:  make([]uint8, r.total("blocked attributes", 1)),
 	}
 	var id, property ad.ID
 	for i := range list {
@@ -264,14 +305,13 @@ func (r *reader) placements() []Placement {
 			return nil
 		}
 	}
-	if len(room.formats)+len(room.sizes)+len(room.blocked) > 0 {
-		r.fail("holds less than the total it announced")
-	}
+	r.used(len(room.formats), len(room.sizes), len(room.advertisers), len(room.categories), len(room.attributes))
 	return list
 }
 
 func (r *reader) placement(p *Placement, room *slots) {
-	p.Floor = money.Micros(r.int())
+	p.Floor, p.FloorCurrency = money.Micros(r.int()), r.text()
+	p.AuctionType, p.Position = ad.AuctionType(r.byte()), r.text()
 	p.Formats = take(r, &room.formats, r.count("formats", 1))
 	for i := range p.Formats {
 		p.Formats[i] = ad.Format(r.text())
@@ -280,10 +320,11 @@ func (r *reader) placement(p *Placement, room *slots) {
 	for i := range p.Sizes {
 		p.Sizes[i] = ad.Size{Width: int(r.int()), Height: int(r.int())}
 	}
-	p.BlockedAdvertisers = take(r, &room.blocked, r.count("blocked advertisers", 1))
+	p.BlockedAdvertisers = take(r, &room.advertisers, r.count("blocked advertisers", 1))
 	var id ad.ID
 	for i := range p.BlockedAdvertisers {
 		id = r.id(id)
 		p.BlockedAdvertisers[i] = id
 	}
+	p.BlockedCategories, p.BlockedAttributes = r.texts("blocked categories", &room.categories), r.attributes(&room.attributes)
 }

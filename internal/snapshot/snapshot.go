@@ -8,6 +8,8 @@
 package snapshot
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hayate-ads/hayate/internal/ad"
@@ -25,7 +27,7 @@ type Snapshot struct {
 	Currency    string    // ISO 4217, of every price and budget
 	FX          []ExchangeRate
 	Rates       Rates
-	Values      *rule.Table // numbers the values of Targeting
+	Values      *rule.Table // numbers the values of Targeting, in ascending order of text; see SortValues
 	Advertisers []Advertiser
 	LineItems   []LineItem
 	Creatives   []Creative
@@ -63,13 +65,20 @@ type LineItem struct {
 	CostType   ad.CostType
 	Cost       money.Micros // of a thousand impressions, a click or a conversion
 	Weight     int          // 1 to ad.MaxWeight, among equals of the sponsorship and house tiers
-	Urgency    int          // guaranteed tier: thousandths of the pace it needs, 1000 is on schedule
+	Urgency    int          // guaranteed tier: thousandths of the pace it needs, 1000 is on schedule; 0 to MaxUrgency
 	Roadblock  ad.Roadblock
 	Labels     []string // ascending: no two line items of one decision share one
 	StartsAt   time.Time
 	EndsAt     time.Time // exclusive; zero: open end
 	Targeting  rule.Packed
 }
+
+// Bounds that let delivery keep what excludes in few bits.
+const (
+	MaxUrgency   = 10_000
+	MaxLabels    = 65_535 // different ones in a snapshot
+	MaxAttribute = 63     // AdCOM names 17 today; newer ones are taken as they are
+)
 
 // Creative is an approved revision.
 type Creative struct {
@@ -102,13 +111,39 @@ type Placement struct {
 	Property           ad.ID
 	Formats            []ad.Format
 	Sizes              []ad.Size
-	Floor              money.Micros // per mille, in FloorCurrency
+	Floor              money.Micros // per mille, in FloorCurrency; binds the auction tier
 	FloorCurrency      string       // ISO 4217: the snapshot's or one of FX
 	AuctionType        ad.AuctionType
 	Position           string // a value of rule.Position, or ""
 	BlockedAdvertisers []ad.ID
 	BlockedCategories  []string // values of rule.Category, ascending
 	BlockedAttributes  []uint8  // AdCOM "Creative Attributes", ascending
+}
+
+// SortValues brings Values into ascending order and renumbers the rules. Whoever
+// packs rules calls it once at the end: [Check] wants it, since then numbers
+// compare as their texts do.
+func (s *Snapshot) SortValues() {
+	n := s.Values.Len()
+	order := make([]uint32, n) // new number -> old number
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int { return strings.Compare(s.Values.Text(a), s.Values.Text(b)) })
+	texts, numbers := make([]string, n), make([]uint32, n)
+	for i, old := range order {
+		texts[i], numbers[old] = s.Values.Text(old), uint32(i)
+	}
+	s.Values = rule.NewTable(texts)
+	for i := range s.LineItems {
+		for c := range s.LineItems[i].Targeting.Conjunctions() {
+			for t := range c.Terms() {
+				for j, old := range t.Values {
+					t.Values[j] = numbers[old]
+				}
+			}
+		}
+	}
 }
 
 // Reason names why a file was refused. It is a metric tag, so the list is closed.

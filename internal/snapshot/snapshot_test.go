@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/rule"
@@ -56,8 +57,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	f(snapshottest.Make(2, 1))
 	f(snapshottest.Make(math.MaxUint64, 137))
 	rare := snapshottest.Make(3, 20)
-	rare.LineItems[3].CPM = 0
-	rare.LineItems[4].Targeting = rule.Rule{} // matches nothing
+	rare.LineItems[3].Cost = 0
+	rare.LineItems[4].Targeting = nil // matches nothing
 	rare.LineItems[5].StartsAt = time.Time{}
 	rare.LineItems[19].ID = math.MaxInt64
 	rare.Creatives = rare.Creatives[:30]
@@ -66,38 +67,46 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	f(rare)
 }
 
-// Files of every version that was ever written stay in testdata and stay readable.
+// Files of every version that was ever written stay in testdata: those from
+// ReadMin on stay readable, the older ones are refused by name.
 func TestOldFiles(t *testing.T) {
 	t.Parallel()
 	want := snapshottest.Make(7, 23)
-	current := filepath.Join("testdata", fmt.Sprintf("v%d.snap", snapshot.Version))
 	if *update {
-		if err := os.WriteFile(current, snapshot.Append(nil, want), 0o644); err != nil {
+		if err := os.WriteFile(fileOf(snapshot.Version), snapshot.Append(nil, want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	files, err := filepath.Glob("testdata/v*.snap")
-	if err != nil || len(files) < snapshot.Version-snapshot.ReadMin+1 {
-		t.Fatalf("testdata holds %d files (%v), want one of each version from %d to %d", len(files), err, snapshot.ReadMin, snapshot.Version)
+	if err != nil || len(files) != snapshot.Version {
+		t.Fatalf("testdata holds %d files (%v), want one of each version from 1 to %d", len(files), err, snapshot.Version)
 	}
-	for _, name := range files {
-		file, err := os.ReadFile(name)
+	for version := 1; version <= snapshot.Version; version++ {
+		file, err := os.ReadFile(fileOf(version))
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := snapshot.Parse(file, snapshot.Limits{})
+		if version < snapshot.ReadMin {
+			if reason(err) != snapshot.BadVersion || !strings.Contains(err.Error(), fmt.Sprintf("version %d ", version)) {
+				t.Errorf("version %d: %v", version, err)
+			}
+			continue
+		}
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("version %d: %v", version, err)
 			continue
 		}
 		if d := diff(want, got); d != "" {
-			t.Errorf("%s (-want +got):\n%s", name, d)
+			t.Errorf("version %d (-want +got):\n%s", version, d)
 		}
-		if name == current && !bytes.Equal(file, snapshot.Append(nil, want)) {
-			t.Errorf("%s: this build writes other bytes: raise Version and add a file", name)
+		if version == snapshot.Version && !bytes.Equal(file, snapshot.Append(nil, want)) {
+			t.Errorf("this build writes other bytes than version %d: raise Version and add a file", version)
 		}
 	}
 }
+
+func fileOf(version int) string { return filepath.Join("testdata", fmt.Sprintf("v%d.snap", version)) }
 
 func TestEveryCutIsRefused(t *testing.T) {
 	t.Parallel()
@@ -193,6 +202,18 @@ func TestCheckRefuses(t *testing.T) {
 	type S = snapshot.Snapshot
 	f("generation 0", func(s *S) { s.Generation = 0 })
 	f("currency", func(s *S) { s.Currency = "usd" })
+	f("exchange rate of currency \"eur\"", func(s *S) { s.FX[0].Currency = "eur" })
+	f("exchange rate of currency \"USD\"", func(s *S) { s.FX[1].Currency = "USD" })
+	f("rate of EUR follows EUR", func(s *S) { s.FX[1].Currency = "EUR" })
+	f("rate of CHF follows EUR", func(s *S) { s.FX[1].Currency = "CHF" })
+	f("rate of EUR is out of range", func(s *S) { s.FX[0].Value = 0 })
+	f("rate of EUR is out of range", func(s *S) { s.FX[0].Value = -1 })
+	f("rates of 1000001", func(s *S) { s.Rates.Click = 1_000_001 })
+	f("rates of 1000 and 4294967295", func(s *S) { s.Rates.Conversion = math.MaxUint32 })
+	f("value \"a\" follows \"b\"", func(s *S) { s.Values = rule.NewTable([]string{"b", "a"}) })
+	f("value \"a\" follows \"a\"", func(s *S) { s.Values = rule.NewTable([]string{"a", "a"}) })
+	f("value \"\" follows", func(s *S) { s.Values = rule.NewTable([]string{""}) })
+	f("line item 2 has a rule that cannot be read", func(s *S) { s.Values = nil })
 	f("advertiser 3 follows 3", func(s *S) { s.Advertisers[1].ID = 3 })
 	f("advertiser 3 has no time zone", func(s *S) { s.Advertisers[0].TimeZone = "" })
 	f("line item 2 follows 4", func(s *S) { s.LineItems[0], s.LineItems[1] = s.LineItems[1], s.LineItems[0] })
@@ -201,7 +222,20 @@ func TestCheckRefuses(t *testing.T) {
 	f("line item 2 has no campaign", func(s *S) { s.LineItems[0].Campaign = 0 })
 	f("line item 2 is of an advertiser", func(s *S) { s.LineItems[0].Advertiser = 5 })
 	f("line item 2 has an unknown tier", func(s *S) { s.LineItems[0].Tier = 5 })
-	f("line item 2 has a price", func(s *S) { s.LineItems[0].CPM = -1 })
+	f("line item 2 has a price", func(s *S) { s.LineItems[0].Cost = -1 })
+	f("line item 2 has an unknown type of cost", func(s *S) { s.LineItems[0].CostType = "cpv" })
+	f("line item 2 has a weight", func(s *S) { s.LineItems[0].Weight = 0 })
+	f("line item 2 has a weight", func(s *S) { s.LineItems[0].Weight = ad.MaxWeight + 1 })
+	f("line item 2 has an urgency", func(s *S) { s.LineItems[0].Urgency = -1 })
+	f("line item 2 has an urgency", func(s *S) { s.LineItems[0].Urgency = snapshot.MaxUrgency + 1 })
+	f("line item 2 has an unknown roadblock", func(s *S) { s.LineItems[0].Roadblock = "none" })
+	f("line item 2 has labels", func(s *S) { s.LineItems[0].Labels = []string{"b", "a"} })
+	f("line item 2 has labels", func(s *S) { s.LineItems[0].Labels = []string{""} })
+	f("number of different labels", func(s *S) {
+		for i := range snapshot.MaxLabels + 1 {
+			s.LineItems[29].Labels = append(s.LineItems[29].Labels, fmt.Sprintf("%06d", i))
+		}
+	})
 	f("line item 2 ends before", func(s *S) { s.LineItems[0].EndsAt = s.LineItems[0].StartsAt })
 	f("creative 2 follows 2", func(s *S) { s.Creatives[2].ID = 2 })
 	f("creative 1 is of a line item", func(s *S) { s.Creatives[0].LineItem = 1 })
@@ -212,18 +246,30 @@ func TestCheckRefuses(t *testing.T) {
 	f("creative 1 has an unknown format", func(s *S) { s.Creatives[0].Format = ad.Video })
 	f("creative 1 is a banner without", func(s *S) { s.Creatives[0].Image.SHA256 = "" })
 	f("creative 1 has an unknown type", func(s *S) { s.Creatives[0].Image.Type = "image/svg+xml" })
+	f("creative 1 has categories", func(s *S) { s.Creatives[0].Categories = []string{"iab1/IAB2", "iab1/IAB1"} })
+	f("creative 1 has attributes", func(s *S) { s.Creatives[0].Attributes = []uint8{3, 3} })
+	f("creative 1 has attributes", func(s *S) { s.Creatives[0].Attributes = []uint8{0} })
+	f("creative 1 has attributes", func(s *S) { s.Creatives[0].Attributes = []uint8{snapshot.MaxAttribute + 1} })
 	f("creative 2 is HTML without", func(s *S) { s.Creatives[1].Markup = "" })
 	f("property 1 follows 1", func(s *S) { s.Properties[1].ID = 1 })
 	f("property 1 has no publisher", func(s *S) { s.Properties[0].Publisher = 0 })
 	f("property 1 is of an unknown kind", func(s *S) { s.Properties[0].Kind = "" })
 	f("property 1 has a revenue share", func(s *S) { s.Properties[0].RevenueShare = 10_001 })
+	f("property 1 has categories", func(s *S) { s.Properties[0].Categories = []string{"iab1/IAB1", "iab1/IAB1"} })
 	f("placement 5 follows 5", func(s *S) { s.Placements[1].ID = 5 })
 	f("placement 5 is of a property", func(s *S) { s.Placements[0].Property = 99 })
 	f("placement 5 has a floor", func(s *S) { s.Placements[0].Floor = -1 })
+	f("placement 5 has a floor in a currency", func(s *S) { s.Placements[0].FloorCurrency = "GBP" })
+	f("placement 5 has a floor in a currency", func(s *S) { s.Placements[0].FloorCurrency = "" })
+	f("placement 10 has a floor in a currency", func(s *S) { s.FX = s.FX[1:] })
+	f("placement 5 has an unknown type of auction", func(s *S) { s.Placements[0].AuctionType = 0 })
+	f("placement 5 has an unknown type of auction", func(s *S) { s.Placements[0].AuctionType = 3 })
+	f("placement 5 blocks categories", func(s *S) { s.Placements[0].BlockedCategories = []string{"b", "a"} })
+	f("placement 5 blocks attributes", func(s *S) { s.Placements[0].BlockedAttributes = []uint8{64} })
 	f("placement 5 has an unknown format", func(s *S) { s.Placements[0].Formats = nil })
 	f("placement 5 has an unknown format", func(s *S) { s.Placements[0].Formats[0] = "audio" })
 	f("placement 5 has a size", func(s *S) { s.Placements[0].Sizes[0].Width = 0 })
-	f("placement 5 blocks", func(s *S) { s.Placements[0].BlockedAdvertisers = []ad.ID{2, 2} })
+	f("placement 5 blocks advertisers", func(s *S) { s.Placements[0].BlockedAdvertisers = []ad.ID{2, 2} })
 }
 
 func TestCheckRefusesRules(t *testing.T) {
@@ -231,7 +277,9 @@ func TestCheckRefusesRules(t *testing.T) {
 	f := func(want string, conjunctions ...rule.Conjunction) {
 		t.Helper()
 		s := snapshottest.Make(1, 1)
-		s.LineItems[0].Targeting = rule.Rule{Conjunctions: conjunctions}
+		s.Values = new(rule.Table)
+		s.LineItems[0].Targeting = s.Values.Pack(rule.Rule{Conjunctions: conjunctions})
+		s.SortValues()
 		err := snapshot.Check(s)
 		if (want == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), want)) {
 			t.Errorf("%v, want %q", err, want)
@@ -245,9 +293,14 @@ func TestCheckRefusesRules(t *testing.T) {
 	f("", rule.Conjunction{})
 	f("", rule.Conjunction{is(rule.Country, "JP", "US"), is(rule.Keyword, "a=1"), is(rule.Keyword, "b=1"), not(rule.Keyword, "c=1")})
 	f("too many conjunctions", make([]rule.Conjunction, rule.MaxConjunctions+1)...)
-	f("too many terms", make(rule.Conjunction, rule.MaxTerms+1))
+	many := make(rule.Conjunction, rule.MaxTerms+1)
+	for i := range many {
+		many[i] = is(rule.Keyword, fmt.Sprintf("k=%02d", i))
+	}
+	f("", many[1:])
+	f("too many terms", many)
 	f("unknown dimension", rule.Conjunction{is(0, "x")})
-	f("unknown dimension", rule.Conjunction{is(rule.HourOfWeek+1, "x")})
+	f("unknown dimension", rule.Conjunction{is(rule.Secure+1, "x")})
 	f("not normal", rule.Conjunction{is(rule.Country)})
 	f("not normal", rule.Conjunction{is(rule.Country, "US", "JP")})
 	f("not normal", rule.Conjunction{is(rule.Country, "JP", "JP")})
@@ -255,6 +308,71 @@ func TestCheckRefusesRules(t *testing.T) {
 	f("not normal", rule.Conjunction{is(rule.Country, "JP"), is(rule.Country, "US")})
 	f("not normal", rule.Conjunction{not(rule.Keyword, "a=1"), not(rule.Keyword, "b=1")})
 	f("not normal", rule.Conjunction{is(rule.Keyword, "b=1"), is(rule.Keyword, "a=1")})
+}
+
+// Whatever words stand where a rule should: they are refused, or they are a rule.
+func TestCheckSurvivesAnyWords(t *testing.T) {
+	t.Parallel()
+	head := rule.Head(rule.Country, false, 2)
+	word := rapid.OneOf(rapid.Uint32(), rapid.Uint32Range(0, 8), rapid.Custom(func(t *rapid.T) uint32 {
+		return rule.Head(rule.Dimension(rapid.IntRange(0, 40).Draw(t, "dimension")), rapid.Bool().Draw(t, "exclude"), rapid.IntRange(0, 4).Draw(t, "count"))
+	}))
+	f := func(t rapid.TB, want string, words ...uint32) {
+		t.Helper()
+		s := snapshottest.Make(1, 1)
+		s.Values = rule.NewTable([]string{"a", "b", "c"})
+		s.LineItems[0].Targeting = words
+		err := snapshot.Check(s)
+		back, parseErr := snapshot.Parse(snapshot.Append(nil, s), snapshot.Limits{})
+		if (err == nil) != (parseErr == nil) {
+			t.Fatalf("checked %v, parsed %v", err, parseErr)
+		}
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("% x: %v, want %q", words, err, want)
+		}
+		if err == nil {
+			again := back.Values.Pack(back.Values.Unpack(back.LineItems[0].Targeting))
+			if !slices.Equal(again, rule.Packed(words)) {
+				t.Errorf("% x are read as % x", words, again)
+			}
+		}
+	}
+	const bad = "cannot be read"
+	f(t, bad, 1)
+	f(t, bad, math.MaxUint32)
+	f(t, bad, math.MaxUint32, head, 0, 1)
+	f(t, bad, 2, head, 0)          // a value short
+	f(t, bad, 3, head, 0)          // the conjunction claims more than there is
+	f(t, bad, 3, head, 0, 3)       // a number beyond the table
+	f(t, bad, 3, head, 0, 1<<31)   // the same, negative to a careless reader
+	f(t, bad, 3, head, 0, 1, 7)    // words after the end
+	f(t, bad, 1, 0xffffffff, 0, 1) // a term with 16 million values
+	f(t, "not normal", 3, head, 1, 1)
+	f(t, "not normal", 1, rule.Head(rule.Country, false, 0))
+	f(t, "unknown dimension", 2, rule.Head(0, false, 1), 0)
+	f(t, "unknown dimension", 2, rule.Head(127, false, 1), 0)
+	rapid.Check(t, func(t *rapid.T) { f(t, "", rapid.SliceOfN(word, 0, 12).Draw(t, "words")...) })
+}
+
+func TestSortValues(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := snapshottest.Make(1, 1)
+		s.Values = new(rule.Table)
+		values := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z]{1,3}`), 1, 9, rapid.ID).Draw(t, "values")
+		first := rule.Rule{Conjunctions: []rule.Conjunction{{{Dimension: rule.City, Values: slices.Sorted(slices.Values(values))}}, {}}}
+		for _, v := range rapid.Permutation(values).Draw(t, "order") {
+			s.Values.Number(v)
+		}
+		s.LineItems[0].Targeting = s.Values.Pack(first)
+		s.SortValues()
+		if err := snapshot.Check(s); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(first, s.Values.Unpack(s.LineItems[0].Targeting)); d != "" {
+			t.Errorf("the rule changed (-want +got):\n%s", d)
+		}
+	})
 }
 
 // What a file claims makes nobody allocate: only its bytes do.
@@ -282,8 +400,8 @@ func TestHugeCounts(t *testing.T) {
 	// Each total could be true alone, but not all of them together.
 	const room = 1 << 20
 	items := sectionOffsets(file)[2]
-	claims := binary.AppendUvarint(nil, room/8)
-	for _, least := range []uint64{1, 3, 1} {
+	var claims []byte
+	for _, least := range []uint64{13, 1, 1} { // line items, words, labels
 		claims = binary.AppendUvarint(claims, room/least)
 	}
 	content := append(claims, make([]byte, room)...)
