@@ -32,6 +32,7 @@ type Catalog struct {
 	zones      []*time.Location
 	tierEnds   [ad.House + 1]int // by tier: the first line item of a later one
 	peers      []uint32          // per LineItem.peers, and one more: the first line item of the group
+	companions target.Mask
 	placements placements
 	state      state
 }

@@ -41,6 +41,7 @@ func Compile(s *snapshot.Snapshot, book *lease.Book) (*Catalog, error) {
 			return nil, fmt.Errorf("catalog of generation %d: %w", s.Generation, err)
 		}
 	}
+	k.catalog.companions = companionsOf(k.catalog)
 	k.catalog.state.init(k.catalog)
 	return k.catalog, nil
 }
