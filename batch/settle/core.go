@@ -77,6 +77,7 @@ func NewCore(s State) *Core {
 			Ledger:   make(map[postgres.BudgetKey]*postgres.LedgerEntry),
 			Cells:    make(map[postgres.CellKey]*postgres.Cell),
 			Supply:   make(map[postgres.SupplyKey]int64),
+			Reasons:  make(map[postgres.ReasonKey]postgres.ReasonCount),
 		},
 	}
 	for _, l := range s.Leases {
@@ -108,11 +109,15 @@ func sound(rec *event.Record) bool {
 	case event.Impression, event.Click, event.Viewable:
 		return rec.Landing.Reservation.Price <= postgres.MaxLeaseMicros
 	case event.Requests:
-		const mostDecisions = 1 << 40
 		return rec.Requests.N <= mostDecisions && plainText(rec.Requests.NoFill)
+	case event.Unserved:
+		return soundReasons(rec.Reasons)
 	}
 	return true
 }
+
+// mostDecisions is how many decisions one count can sensibly stand for.
+const mostDecisions = 1 << 40
 
 func plainText(s string) bool {
 	for i := range len(s) {
@@ -145,6 +150,8 @@ func (c *Core) Apply(process ulid.ULID, rec *event.Record) error {
 	case event.Requests:
 		r := &rec.Requests
 		c.out.Supply[postgres.SupplyKey{Hour: r.Hour.Unix(), Placement: r.Placement, Exchange: r.Exchange, NoFill: r.NoFill}] += r.N
+	case event.Unserved:
+		c.reasons(rec.Reasons)
 	default:
 		c.land(rec)
 	}

@@ -21,6 +21,7 @@ type Settlement struct {
 	Ledger   map[BudgetKey]*LedgerEntry
 	Cells    map[CellKey]*Cell
 	Supply   map[SupplyKey]int64 // decisions
+	Reasons  map[ReasonKey]ReasonCount
 }
 
 // BudgetKey names a line item's budget of one day; its lifetime budget goes with it.
@@ -124,6 +125,7 @@ func (t *SettleTx) Write(ctx context.Context, s *Settlement) error {
 	t.queueLedger(batch, s.Ledger)
 	queueCells(batch, s.Cells)
 	queueSupply(batch, s.Supply)
+	queueReasons(batch, s.Reasons)
 	if batch.Len() == 0 {
 		return nil
 	}
