@@ -117,9 +117,7 @@ func decode(s *Snapshot, sections [tagEnd][]byte) error {
 		}
 		r := reader{b: sections[tag], strings: table}
 		content(&r)
-		if r.failure == "" && len(r.b) > 0 {
-			r.fail("%d bytes too many", len(r.b))
-		}
+		r.end()
 		if r.failure != "" {
 			err = refuse(BadContent, "%s: %s", what, r.failure)
 		}

@@ -16,6 +16,7 @@ import (
 // look at failure once an item instead of once a field.
 type reader struct {
 	b        []byte
+	at       int // what of b is read; a number, since moving a slice costs a write barrier each time
 	strings  []string
 	promised int    // bytes of b that the totals read so far will need at least
 	failure  string // what was wrong first; "": nothing yet
@@ -25,31 +26,40 @@ func (r *reader) fail(format string, args ...any) {
 	if r.failure == "" {
 		r.failure = fmt.Sprintf(format, args...)
 	}
-	r.b = nil
+	r.at = len(r.b)
+}
+
+// left is how many bytes are not read yet.
+func (r *reader) left() int { return len(r.b) - r.at }
+
+// end wants everything read.
+func (r *reader) end() {
+	if r.failure == "" && r.left() > 0 {
+		r.fail("%d bytes too many", r.left())
+	}
 }
 
 func (r *reader) byte() byte {
-	if len(r.b) == 0 {
+	if r.at >= len(r.b) {
 		r.fail("it ends too early")
 		return 0
 	}
-	c := r.b[0]
-	r.b = r.b[1:]
+	c := r.b[r.at]
+	r.at++
 	return c
 }
 
 func (r *reader) uint() uint64 {
-	if len(r.b) > 0 && r.b[0] < 0x80 { // most numbers: counts, differences, frequent strings
-		c := r.b[0]
-		r.b = r.b[1:]
-		return uint64(c)
+	if r.at < len(r.b) && r.b[r.at] < 0x80 { // most numbers: counts, differences, frequent strings
+		r.at++
+		return uint64(r.b[r.at-1])
 	}
-	u, n := binary.Uvarint(r.b)
+	u, n := binary.Uvarint(r.b[r.at:])
 	if n <= 0 {
 		r.fail("it ends too early, or in a number without end")
 		return 0
 	}
-	r.b = r.b[n:]
+	r.at += n
 	return u
 }
 
@@ -62,8 +72,8 @@ func (r *reader) int() int64 {
 // beyond what the rest can hold is believed, so none makes us allocate for it.
 func (r *reader) count(what string, least int) int {
 	u := r.uint()
-	if u > uint64(len(r.b)/least) {
-		r.fail("claims %d %s in %d bytes", u, what, len(r.b))
+	if u > uint64(r.left()/least) {
+		r.fail("claims %d %s in %d bytes", u, what, r.left())
 		return 0
 	}
 	return int(u)
@@ -71,7 +81,7 @@ func (r *reader) count(what string, least int) int {
 
 // total is count for totals, several of which share the rest of the section.
 func (r *reader) total(what string, least int) int {
-	u, rest := r.uint(), max(0, len(r.b)-r.promised)
+	u, rest := r.uint(), max(0, r.left()-r.promised)
 	if u > uint64(rest/least) {
 		r.fail("claims %d %s in %d bytes", u, what, rest)
 		return 0
@@ -131,19 +141,16 @@ func readTable(what string, section []byte) ([]string, error) {
 	whole := string(section)
 	for i := range list {
 		n := r.count("bytes of a string", 1)
-		at := len(whole) - len(r.b)
 		if r.failure != "" {
 			break
 		}
-		list[i] = whole[at : at+n]
-		r.b = r.b[n:]
+		list[i] = whole[r.at : r.at+n]
+		r.at += n
 		if !utf8.ValidString(list[i]) {
 			r.fail("text %d is not UTF-8", i)
 		}
 	}
-	if r.failure == "" && len(r.b) > 0 {
-		r.fail("%d bytes too many", len(r.b))
-	}
+	r.end()
 	if r.failure != "" {
 		return nil, refuse(BadContent, "%s: %s", what, r.failure)
 	}
@@ -162,7 +169,7 @@ func (r *reader) texts(what string, room *[]string) []string {
 // attributes reads a list of bytes.
 func (r *reader) attributes(room *[]uint8) []uint8 {
 	list := take(r, room, r.count("attributes", 1))
-	r.b = r.b[copy(list, r.b):]
+	r.at += copy(list, r.b[r.at:])
 	return list
 }
 
