@@ -3,57 +3,51 @@ package rule
 import (
 	"fmt"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // dimensions is indexed by Dimension.
 var dimensions = [...]struct {
 	name  string
-	valid func(string) bool
-	want  string // what a value has to be, for people
+	check func(string) error // nil: spelled as asked; [errOther]: there is nothing to add to want
+	want  string             // what a value has to be, for people
 }{
-	Placement:  {"placement", isID, "a placement's id, such as 42"},
-	Property:   {"property", isID, "a property's id, such as 42"},
-	Country:    {"country", isCountry, "an ISO 3166-1 country code in capitals, such as JP"},
-	DeviceType: {"device_type", oneOf("desktop", "mobile", "tablet", "tv", "other"), "desktop, mobile, tablet, tv or other"},
-	OS: {"os", oneOf("windows", "macos", "linux", "android", "ios", "chromeos", "other"),
-		"windows, macos, linux, android, ios, chromeos or other"},
-	Keyword:    {"keyword", isKeyword, "key=value in lower case, at most 200 bytes"},
-	HourOfWeek: {"hour_of_week", isHour, "an hour from 0 (Monday, 00:00) to 167"},
-
-	Region:         {"region", isText, "an ISO 3166-2 code, such as JP-13"},
-	City:           {"city", isText, "a country and a city, such as JP/tokyo"},
-	PostalCode:     {"postal_code", isText, "a country and a postal code, such as JP/100-0001"},
-	Metro:          {"metro", isID, "a Nielsen DMA code, such as 501"},
-	Near:           {"near", isText, "latitude, longitude and metres, such as 35.681,139.767,5000"},
-	DeviceMake:     {"device_make", isText, "a maker in lower case, such as apple"},
-	DeviceModel:    {"device_model", isText, "a model in lower case, such as pixel 8"},
-	OSVersion:      {"os_version", isText, "a system and its versions, such as ios 15-17.4"},
-	Browser:        {"browser", isText, "chrome, safari, firefox, edge, samsung, opera, webview or other"},
-	BrowserVersion: {"browser_version", isText, "a browser and its versions, such as chrome 120-"},
-	Language:       {"language", isText, "an ISO 639-1 code, such as ja"},
-	Connection:     {"connection", isText, "ethernet, wifi, cellular, 2g, 3g, 4g or 5g"},
-	Carrier:        {"carrier", isText, "a mobile country and network code, such as 440-10"},
-	ASN:            {"asn", isID, "a number of an autonomous system, such as 2516"},
+	Placement:      {"placement", isID, "a placement's id, such as 42"},
+	Property:       {"property", isID, "a property's id, such as 42"},
+	Country:        {"country", isCountry, "an ISO 3166-1 country code in capitals, such as JP"},
+	DeviceType:     {"device_type", oneOf("desktop", "mobile", "tablet", "tv", "other"), "desktop, mobile, tablet, tv or other"},
+	OS:             {"os", oneOf(append(versionedSystems, "other")...), "windows, macos, linux, android, ios, chromeos or other"},
+	Keyword:        {"keyword", isKeyword, "key=value in lower case, at most 200 bytes"},
+	HourOfWeek:     {"hour_of_week", isHour, "an hour from 0 (Monday, 00:00) to 167"},
+	Region:         {"region", isRegion, "an ISO 3166-2 code, such as JP-13"},
+	City:           {"city", isCity, "a country and a city in lower case, such as JP/tokyo"},
+	PostalCode:     {"postal_code", isPostalCode, "a country and a postal code in capitals, such as JP/100-0001"},
+	Metro:          {"metro", isMetro, "a Nielsen DMA code from 500 to 899, such as 501"},
+	Near:           {"near", isCircle, "latitude, longitude and metres, such as 35.681,139.767,5000"},
+	DeviceMake:     {"device_make", isName, "a maker in lower case, such as apple"},
+	DeviceModel:    {"device_model", isName, "a model in lower case, such as pixel 8"},
+	OSVersion:      {"os_version", isVersionsOf(versionedSystems), "a system and its versions, such as ios 15-17.4"},
+	Browser:        {"browser", oneOf(append(versionedBrowsers, "other")...), "chrome, safari, firefox, edge, samsung, opera, webview or other"},
+	BrowserVersion: {"browser_version", isVersionsOf(versionedBrowsers), "a browser and its versions, such as chrome 120-"},
+	Language:       {"language", isLanguage, "an ISO 639-1 code in lower case, such as ja"},
+	Connection:     {"connection", oneOf("ethernet", "wifi", "cellular", "2g", "3g", "4g", "5g"), "ethernet, wifi, cellular, 2g, 3g, 4g or 5g"},
+	Carrier:        {"carrier", isCarrier, "a mobile country and network code, such as 440-10"},
+	ASN:            {"asn", isASN, "the number of an autonomous system, such as 2516"},
 	VisitorHour:    {"visitor_hour", isHour, "an hour from 0 (Monday, 00:00) to 167"},
 	Publisher:      {"publisher", isID, "a publisher's id, such as 42"},
-	Exchange:       {"exchange", isText, "an exchange's name, such as example-x"},
-	Deal:           {"deal", isText, "an exchange's name and a deal's id, such as example-x/d-17"},
-	Domain:         {"domain", isText, "a host in lower case, such as news.example"},
-	AppBundle:      {"app_bundle", isText, "a store's id of an app, such as com.example.news"},
-	URLPrefix:      {"url_prefix", isText, "a host and the beginning of a path, such as news.example/sports"},
-	Category:       {"category", isText, "an IAB content category, such as iab1/IAB17"},
-	Segment:        {"segment", isText, "an audience segment, such as acme/4711"},
+	Exchange:       {"exchange", isExchange, "an exchange's name in lower case, such as example-x"},
+	Deal:           {"deal", isDeal, "an exchange's name and a deal's id, such as example-x/d-17"},
+	Domain:         {"domain", isDomain, "a host in lower case, such as news.example"},
+	AppBundle:      {"app_bundle", isBundle, "a store's id of an app, such as com.example.news or 1207472156"},
+	URLPrefix:      {"url_prefix", isURLPrefix, "a host and the beginning of a path up to a slash, such as news.example/sports"},
+	Category:       {"category", isCategory, "a category of the IAB's content taxonomies, such as iab1/IAB17, iab2/483 or iab3/JLBCU7"},
+	Segment:        {"segment", isSegment, "an audience segment, such as acme/4711 or vip"},
 	InventoryKind:  {"inventory_kind", oneOf("site", "app", "dooh"), "site, app or dooh"},
-	Position:       {"position", isText, "above_fold, below_fold, header, footer, sidebar or fullscreen"},
-	Size:           {"size", isText, "a width and a height, such as 300x250"},
-	Format:         {"format", oneOf("banner", "html", "native", "video"), "banner, html, native or video"},
-	Secure:         {"secure", oneOf("yes", "no"), "yes or no"},
+	Position: {"position", oneOf("above_fold", "below_fold", "header", "footer", "sidebar", "fullscreen"),
+		"above_fold, below_fold, header, footer, sidebar or fullscreen"},
+	Size:   {"size", isSize, "a width and a height from 1 to 10000, such as 300x250"},
+	Format: {"format", oneOf("banner", "html", "native", "video"), "banner, html, native or video"},
+	Secure: {"secure", oneOf("yes", "no"), "yes or no"},
 }
-
-func isText(value string) bool { return value != "" && len(value) <= 200 && utf8.ValidString(value) }
 
 // Dimensions returns all dimensions in their order, for pages that offer them.
 func Dimensions() []Dimension {
@@ -66,9 +60,9 @@ func Dimensions() []Dimension {
 
 // ParseDimension reads the name of a dimension as in JSON: "device_type".
 func ParseDimension(name string) (Dimension, error) {
-	for _, d := range Dimensions() {
-		if dimensions[d].name == name {
-			return d, nil
+	for d := range dimensions[1:] {
+		if dimensions[d+1].name == name {
+			return Dimension(d + 1), nil
 		}
 	}
 	return 0, fmt.Errorf("no dimension %s", clip(name))
@@ -87,7 +81,31 @@ func (d Dimension) Many() bool {
 }
 
 // Valid tells whether value is in the spelling that d asks for.
-func (d Dimension) Valid(value string) bool { return d.known() && dimensions[d].valid(value) }
+func (d Dimension) Valid(value string) bool { return d.known() && dimensions[d].check(value) == nil }
+
+// Want says what a value of d has to be, for people: "yes or no".
+func (d Dimension) Want() string {
+	if !d.known() {
+		return "nothing"
+	}
+	return dimensions[d].want
+}
+
+// Check is Valid with the reason: an error that says what would be right. The
+// value is quoted, and cut where it is long.
+func (d Dimension) Check(value string) error {
+	if !d.known() {
+		return fmt.Errorf("no dimension has the number %d", d)
+	}
+	switch err := dimensions[d].check(value); err {
+	case nil:
+		return nil
+	case errOther:
+		return fmt.Errorf("%s is not %s", clip(value), dimensions[d].want)
+	default:
+		return fmt.Errorf("%s is not %s: it %w", clip(value), dimensions[d].want, err)
+	}
+}
 
 // String is the name in JSON.
 func (d Dimension) String() string {
@@ -112,62 +130,4 @@ func (d *Dimension) UnmarshalText(text []byte) error {
 		*d = parsed
 	}
 	return err
-}
-
-// isID accepts one spelling of each id only, since values are compared as text.
-func isID(value string) bool {
-	id, err := strconv.ParseInt(value, 10, 64)
-	return err == nil && id > 0 && strconv.FormatInt(id, 10) == value
-}
-
-func isHour(value string) bool {
-	hour, err := strconv.Atoi(value)
-	return err == nil && hour >= 0 && hour < 7*24 && strconv.Itoa(hour) == value
-}
-
-func oneOf(list ...string) func(string) bool {
-	return func(value string) bool {
-		for _, item := range list {
-			if value == item {
-				return true
-			}
-		}
-		return false
-	}
-}
-
-const maxKeyword = 200
-
-// isKeyword wants the form in which requests are read, else it would never match.
-func isKeyword(value string) bool {
-	key, text, found := strings.Cut(value, "=")
-	if !found || key == "" || text == "" || len(value) > maxKeyword || !utf8.ValidString(value) {
-		return false
-	}
-	for _, r := range value {
-		if r == utf8.RuneError || unicode.IsControl(r) || unicode.ToLower(r) != r {
-			return false
-		}
-	}
-	return true
-}
-
-// countries are the codes officially assigned in ISO 3166-1 and XK, which the
-// usual IP databases answer for Kosovo. A code that nobody has, such as UK for
-// GB, would quietly match nothing.
-const countries = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ " +
-	"BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ " +
-	"CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ " +
-	"DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR " +
-	"GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY " +
-	"HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP " +
-	"KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY " +
-	"MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ " +
-	"NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY " +
-	"QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ " +
-	"TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ " +
-	"VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW"
-
-func isCountry(value string) bool {
-	return len(value) == 2 && value[0] != ' ' && value[1] != ' ' && strings.Contains(countries, value)
 }

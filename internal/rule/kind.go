@@ -1,10 +1,6 @@
 package rule
 
-import (
-	"bytes"
-
-	"golang.org/x/net/publicsuffix"
-)
+import "bytes"
 
 // Kind is how the values of a dimension are matched.
 type Kind uint8
@@ -71,15 +67,6 @@ func AppendExpansions(dst [][]byte, d Dimension, value []byte) [][]byte {
 	return append(dst, value)
 }
 
-// Bounds of hosts and URL prefixes in rules; they bound what one request's value
-// expands to.
-const (
-	MaxHost     = 253 // bytes
-	MaxLabels   = 10  // of a host
-	MaxURL      = 500 // bytes of a URL prefix
-	MaxSegments = 12  // of a URL prefix's path
-)
-
 func appendDomains(dst [][]byte, host []byte) [][]byte {
 	first := len(dst)
 	for end := len(host); end > 0; {
@@ -112,12 +99,4 @@ func appendPrefixes(dst [][]byte, url []byte) [][]byte {
 		at++
 	}
 	return dst
-}
-
-// isPublicSuffix tells whether everybody may register names below host: "com",
-// "co.jp". Names below which a company lets its customers have theirs, such as
-// "github.io", are domains like others.
-func isPublicSuffix(host string) bool {
-	suffix, official := publicsuffix.PublicSuffix(host)
-	return official && suffix == host
 }

@@ -64,9 +64,9 @@ func (p *Predicate) validate(at *place) error {
 		return at.fail(Empty, "has no values")
 	}
 	for i, value := range p.Values {
-		if !p.Dimension.Valid(value) {
+		if err := p.Dimension.Check(value); err != nil {
 			at := &place{above: at, name: "values", index: i}
-			return at.fail(BadValue, "%s is not %s", clip(value), dimensions[p.Dimension].want)
+			return at.fail(BadValue, "%v", err)
 		}
 	}
 	return nil
