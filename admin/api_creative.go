@@ -21,6 +21,8 @@ type revisionBody struct {
 	Image      string     `json:"image,omitempty" doc:"sha256"`
 	ImageType  string     `json:"image_type,omitempty"`
 	Markup     string     `json:"markup,omitempty"`
+	Categories []string   `json:"categories" nullable:"false"`
+	Attributes []int      `json:"attributes" nullable:"false" doc:"AdCOM creative attributes."`
 	Review     string     `json:"review" enum:"draft,pending,approved,rejected"`
 	Reason     string     `json:"reason,omitempty"`
 	ReviewedAt *time.Time `json:"reviewed_at,omitempty"`
@@ -30,7 +32,7 @@ type revisionBody struct {
 func revisionBodyOf(r ad.Revision) revisionBody {
 	return revisionBody{
 		Number: r.Number, Format: string(r.Format), Width: r.Width, Height: r.Height, LandingURL: r.LandingURL, Image: r.Image.SHA256, ImageType: r.Image.Type,
-		Markup: r.Markup, Review: string(r.Review), Reason: r.Reason, ReviewedAt: maybe(r.ReviewedAt), CreatedAt: r.CreatedAt,
+		Markup: r.Markup, Categories: listed(r.Categories), Attributes: listed(r.Attributes), Review: string(r.Review), Reason: r.Reason, ReviewedAt: maybe(r.ReviewedAt), CreatedAt: r.CreatedAt,
 	}
 }
 

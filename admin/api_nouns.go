@@ -47,6 +47,9 @@ type lineItemBody struct {
 	Name           string        `json:"name"`
 	Tier           string        `json:"tier"`
 	CPM            money.Micros  `json:"cpm"`
+	Weight         int           `json:"weight"`
+	Roadblock      string        `json:"roadblock,omitempty"`
+	Labels         []string      `json:"labels" nullable:"false"`
 	LifetimeBudget *money.Micros `json:"lifetime_budget,omitempty"`
 	DailyBudget    *money.Micros `json:"daily_budget,omitempty"`
 	StartsAt       time.Time     `json:"starts_at"`
@@ -59,7 +62,7 @@ type lineItemBody struct {
 func lineItemBodyOf(l ad.LineItem) lineItemBody {
 	targeting, _ := json.Marshal(l.Targeting) // what was parsed can be written
 	return lineItemBody{
-		l.ID, l.CampaignID, l.Name, l.Tier.String(), l.CPM, l.LifetimeBudget, l.DailyBudget, l.StartsAt, maybe(l.EndsAt),
+		l.ID, l.CampaignID, l.Name, l.Tier.String(), l.CPM, max(l.Weight, 1), string(l.Roadblock), listed(l.Labels), l.LifetimeBudget, l.DailyBudget, l.StartsAt, maybe(l.EndsAt),
 		targeting, string(l.Status), stampBody(l.Stamp),
 	}
 }
@@ -77,18 +80,19 @@ func publisherBodyOf(p ad.Publisher) publisherBody {
 }
 
 type propertyBody struct {
-	ID           ad.ID  `json:"id"`
-	PublisherID  ad.ID  `json:"publisher_id"`
-	Name         string `json:"name"`
-	Kind         string `json:"kind"`
-	Domain       string `json:"domain"`
-	RevenueShare string `json:"revenue_share" doc:"Percent."`
-	Status       string `json:"status"`
+	ID           ad.ID    `json:"id"`
+	PublisherID  ad.ID    `json:"publisher_id"`
+	Name         string   `json:"name"`
+	Kind         string   `json:"kind"`
+	Domain       string   `json:"domain"`
+	Categories   []string `json:"categories" nullable:"false"`
+	RevenueShare string   `json:"revenue_share" doc:"Percent."`
+	Status       string   `json:"status"`
 	StampBody
 }
 
 func propertyBodyOf(p ad.Property) propertyBody {
-	return propertyBody{p.ID, p.PublisherID, p.Name, string(p.Kind), p.Domain, shareText(p.RevenueShare), string(p.Status), stampBody(p.Stamp)}
+	return propertyBody{p.ID, p.PublisherID, p.Name, string(p.Kind), p.Domain, listed(p.Categories), shareText(p.RevenueShare), string(p.Status), stampBody(p.Stamp)}
 }
 
 type placementBody struct {
@@ -98,7 +102,12 @@ type placementBody struct {
 	Formats            []string     `json:"formats" nullable:"false"`
 	Sizes              []sizeBody   `json:"sizes" nullable:"false"`
 	Floor              money.Micros `json:"floor"`
+	FloorCurrency      string       `json:"floor_currency,omitempty"`
+	AuctionType        string       `json:"auction_type"`
+	Position           string       `json:"position,omitempty"`
 	BlockedAdvertisers []ad.ID      `json:"blocked_advertisers" nullable:"false"`
+	BlockedCategories  []string     `json:"blocked_categories" nullable:"false"`
+	BlockedAttributes  []int        `json:"blocked_attributes" nullable:"false"`
 	Status             string       `json:"status"`
 	StampBody
 }
@@ -113,7 +122,8 @@ func listed[T any](items []T) []T {
 
 func placementBodyOf(p ad.Placement) placementBody {
 	in := placementInputOf(p)
-	return placementBody{p.ID, p.PropertyID, p.Name, listed(in.Formats), listed(in.Sizes), p.Floor, listed(in.BlockedAdvertisers), in.Status, stampBody(p.Stamp)}
+	return placementBody{p.ID, p.PropertyID, p.Name, listed(in.Formats), listed(in.Sizes), p.Floor, p.FloorCurrency, in.AuctionType, p.Position,
+		listed(in.BlockedAdvertisers), listed(in.BlockedCategories), listed(in.BlockedAttributes), in.Status, stampBody(p.Stamp)}
 }
 
 type (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/hayate-ads/hayate/admin/views"
@@ -14,28 +15,33 @@ import (
 // creativeInput is what people and programs send. A page sends a banner's image
 // along with it; programs upload it first and name it.
 type creativeInput struct {
-	LineItemID ad.ID  `json:"line_item_id,omitempty" doc:"Whose it is; cannot change."`
-	Name       string `json:"name,omitempty" doc:"1 to 200 characters." example:"Spring banner"`
-	Format     string `json:"format,omitempty" enum:"banner,html" doc:"Cannot change."`
-	Image      string `json:"image,omitempty" doc:"banner: the sha256 of an uploaded image (POST /api/v1/images)."`
-	Width      int    `json:"width,omitempty" doc:"html: in CSS pixels. A banner has its image's."`
-	Height     int    `json:"height,omitempty"`
-	Markup     string `json:"markup,omitempty" doc:"html: shown in a sandboxed frame. ${CLICK_URL} stands for the click's address."`
-	LandingURL string `json:"landing_url" doc:"Where a click ends: http or https." example:"https://sakura-tea.example/spring"`
-	Status     string `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
-	Version    int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
+	LineItemID ad.ID    `json:"line_item_id,omitempty" doc:"Whose it is; cannot change."`
+	Name       string   `json:"name,omitempty" doc:"1 to 200 characters." example:"Spring banner"`
+	Format     string   `json:"format,omitempty" enum:"banner,html" doc:"Cannot change."`
+	Image      string   `json:"image,omitempty" doc:"banner: the sha256 of an uploaded image (POST /api/v1/images)."`
+	Width      int      `json:"width,omitempty" doc:"html: in CSS pixels. A banner has its image's."`
+	Height     int      `json:"height,omitempty"`
+	Markup     string   `json:"markup,omitempty" doc:"html: shown in a sandboxed frame. ${CLICK_URL} stands for the click's address."`
+	LandingURL string   `json:"landing_url" doc:"Where a click ends: http or https." example:"https://sakura-tea.example/spring"`
+	Categories []string `json:"categories,omitempty" form:"-" clear:"true" doc:"IAB content categories of what it advertises; placements block by them." example:"[\"iab1/IAB2\"]"`
+	Attributes []int    `json:"attributes,omitempty" form:"-" clear:"true" doc:"AdCOM creative attributes, 1 to 17; placements block by them."`
+	Status     string   `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
+	Version    int64    `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
 }
 
 func creativeInputOf(k ad.Creative) creativeInput {
 	return creativeInput{
 		Name: k.Name, Format: string(k.Latest.Format), Image: k.Latest.Image.SHA256, Width: k.Latest.Width, Height: k.Latest.Height,
-		Markup: k.Latest.Markup, LandingURL: k.Latest.LandingURL, Status: string(k.Status), Version: k.Version,
+		Markup: k.Latest.Markup, LandingURL: k.Latest.LandingURL, Categories: k.Latest.Categories, Attributes: k.Latest.Attributes, Status: string(k.Status), Version: k.Version,
 	}
 }
 
 // revision is the content that an input asks for, with a banner's picture.
 func (in creativeInput) revision(p picture) ad.Revision {
-	r := ad.Revision{Format: ad.Format(in.Format), Width: in.Width, Height: in.Height, LandingURL: strings.TrimSpace(in.LandingURL), Markup: in.Markup}
+	r := ad.Revision{
+		Format: ad.Format(in.Format), Width: in.Width, Height: in.Height, LandingURL: strings.TrimSpace(in.LandingURL), Markup: in.Markup,
+		Categories: sorted(in.Categories), Attributes: sorted(in.Attributes),
+	}
 	if r.Format == ad.Banner {
 		r.Image, r.Width, r.Height, r.Markup = p.Image, p.Width, p.Height, ""
 	}
@@ -118,7 +124,8 @@ func (c *console) reviseCreative(ctx context.Context, id ad.ID, in creativeInput
 }
 
 func sameContent(a, b ad.Revision) bool {
-	return a.Format == b.Format && a.Width == b.Width && a.Height == b.Height && a.LandingURL == b.LandingURL && a.Image == b.Image && a.Markup == b.Markup
+	return a.Format == b.Format && a.Width == b.Width && a.Height == b.Height && a.LandingURL == b.LandingURL && a.Image == b.Image && a.Markup == b.Markup &&
+		slices.Equal(a.Categories, b.Categories) && slices.Equal(a.Attributes, b.Attributes)
 }
 
 // chosenPicture is a banner's: uploaded now, uploaded before, or the one it has.

@@ -50,6 +50,8 @@ func (c *console) creativePage(w http.ResponseWriter, r *http.Request) error {
 		{Name: views.T(lang, "creative.format"), Value: formatText(lang, k.Latest)},
 		{Name: views.T(lang, "creative.latest"), Value: fmt.Sprintf("#%d", k.Latest.Number), Badges: []views.Badge{views.ReviewBadge(lang, k.Latest.Review)}, Note: k.Latest.Reason},
 		{Name: views.T(lang, "creative.serving"), Value: servingText(lang, k)},
+		{Name: views.T(lang, "creative.categories"), Value: textOr(strings.Join(k.Latest.Categories, ", "), "–")},
+		{Name: views.T(lang, "creative.attributes"), Value: textOr(numbersText(k.Latest.Attributes), "–")},
 		{Name: views.T(lang, "noun.id"), Value: fmt.Sprint(k.ID)},
 	}, stampDetails(lang, k.Stamp, ch.zone)...)
 	preview := c.preview(k, k.Latest, views.T(lang, "creative.preview", k.Latest.Number), lang)
@@ -227,7 +229,12 @@ func (in creativeInput) sections(p problems, edited bool) []views.Section {
 	}
 	landing := p.hint(p.required("landing_url", "creative.landing", "url", in.LandingURL), "creative.landing_hint")
 	landing.Wide = true
-	sections := []views.Section{{Fields: []views.Field{p.required("name", "noun.name", "text", in.Name), landing, format}}}
+	sections := []views.Section{{Fields: []views.Field{
+		p.required("name", "noun.name", "text", in.Name), landing,
+		p.hint(p.field("categories", "creative.categories", "text", strings.Join(in.Categories, ", ")), "category.hint"),
+		p.hint(p.field("attributes", "creative.attributes", "text", numbersText(in.Attributes)), "creative.attributes_hint"),
+		format,
+	}}}
 	banner := views.Section{When: "format=banner", Fields: []views.Field{image}}
 	markup := views.Section{When: "format=html", Fields: []views.Field{
 		number("width", in.Width), number("height", in.Height), p.hint(p.required("markup", "creative.markup", "code", in.Markup), "creative.markup_hint"),
@@ -262,6 +269,11 @@ func (c *console) updateCreative(w http.ResponseWriter, r *http.Request) error {
 func (c *console) postCreative(w http.ResponseWriter, r *http.Request, ch chain) error {
 	var in creativeInput
 	uploaded, err := c.readUpload(w, r, &in)
+	var p parser
+	in.Categories = list(strings.Join(r.PostForm["categories"], ","))
+	if in.Attributes = p.numbers("attributes", strings.Join(r.PostForm["attributes"], ",")); err == nil && len(p.found) > 0 {
+		err = p.found
+	}
 	if ch.creative.ID > 0 {
 		in.Format = string(ch.creative.Latest.Format)
 	}

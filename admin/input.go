@@ -1,10 +1,12 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,6 +154,25 @@ func list(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool {
 		return r == ',' || r == ' ' || r == '\n' || r == '\r' || r == '\t' || r == '、' || r == '　'
 	})
+}
+
+// commas splits text at commas and line ends only, for values that may have
+// spaces in them.
+func commas(text string) (parts []string) {
+	split := func(r rune) bool { return r == ',' || r == '\n' || r == '、' }
+	for _, part := range strings.FieldsFunc(text, split) {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+// sorted is a list in ascending order without repeats, as the nouns keep theirs.
+func sorted[T cmp.Ordered](list []T) []T {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // check joins what the parser found with what the noun says of its values, so

@@ -19,6 +19,9 @@ type lineItemInput struct {
 	Name           string        `json:"name" doc:"1 to 200 characters." example:"Tokyo, mobile"`
 	Tier           string        `json:"tier,omitempty" enum:"sponsorship,guaranteed,auction,house" doc:"auction unless given; advertisers book auction only."`
 	CPM            string        `json:"cpm,omitempty" doc:"Price of a thousand impressions, a decimal; 0 in the house tier only." example:"2.50"`
+	Weight         int           `json:"weight,omitempty" doc:"Share among equals of the sponsorship and house tiers, 1 to 1000; 1 unless given. Operators set it."`
+	Roadblock      string        `json:"roadblock,omitempty" clear:"true" enum:",one,all" doc:"one: at most one placement of a page. all: as many as it has creatives, or none."`
+	Labels         []string      `json:"labels,omitempty" form:"-" clear:"true" doc:"Of any label a page shows one line item at most, in lower case." example:"[\"cars\"]"`
 	LifetimeBudget string        `json:"lifetime_budget,omitempty" clear:"true" doc:"A decimal; without one there is no limit." example:"1000.00"`
 	DailyBudget    string        `json:"daily_budget,omitempty" clear:"true" doc:"A decimal, for a day of the advertiser's time zone; without one there is no limit." example:"50.00"`
 	StartsAt       string        `json:"starts_at" doc:"RFC 3339; without an offset, in the advertiser's time zone." example:"2026-04-01T09:00"`
@@ -37,7 +40,8 @@ func (in lineItemInput) parse(zone *time.Location) (ad.LineItem, error) {
 	}
 	item := ad.LineItem{
 		CampaignID: in.CampaignID, Name: in.Name, Tier: tier, Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
-		CPM:            p.amount("cpm", in.CPM),
+		CPM:    p.amount("cpm", in.CPM),
+		Weight: in.Weight, Roadblock: ad.Roadblock(in.Roadblock), Labels: sorted(in.Labels),
 		LifetimeBudget: p.budget("lifetime_budget", in.LifetimeBudget),
 		DailyBudget:    p.budget("daily_budget", in.DailyBudget),
 		StartsAt:       p.moment("starts_at", in.StartsAt, zone), EndsAt: p.moment("ends_at", in.EndsAt, zone),
@@ -49,7 +53,7 @@ func (in lineItemInput) parse(zone *time.Location) (ad.LineItem, error) {
 func lineItemInputOf(l ad.LineItem, zone *time.Location) lineItemInput {
 	targeting, _ := json.Marshal(l.Targeting) // what was parsed can be written
 	return lineItemInput{
-		Name: l.Name, Tier: l.Tier.String(), CPM: l.CPM.String(), LifetimeBudget: budgetText(l.LifetimeBudget), DailyBudget: budgetText(l.DailyBudget),
+		Name: l.Name, Tier: l.Tier.String(), CPM: l.CPM.String(), Weight: l.Weight, Roadblock: string(l.Roadblock), Labels: l.Labels, LifetimeBudget: budgetText(l.LifetimeBudget), DailyBudget: budgetText(l.DailyBudget),
 		StartsAt: local(l.StartsAt, zone), EndsAt: local(l.EndsAt, zone), Targeting: targeting, Status: string(l.Status), Version: l.Version,
 	}
 }
@@ -73,6 +77,9 @@ func (c *console) saveLineItem(ctx context.Context, id ad.ID, in lineItemInput) 
 			return old, err
 		}
 		in.CampaignID, in.Status = sameOr(in.CampaignID, old.CampaignID), textOr(in.Status, string(old.Status))
+		if !isOperator(ctx) || in.Weight == 0 {
+			in.Weight = old.Weight
+		}
 	}
 	ch, err := c.chainOfCampaign(ctx, in.CampaignID)
 	if err != nil {

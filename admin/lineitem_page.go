@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/a-h/templ"
 
@@ -32,18 +35,32 @@ func (c *console) lineItemPage(w http.ResponseWriter, r *http.Request) error {
 	if mayEditDemand(ctx) && l.Status != ad.Archived {
 		p.Actions = append(statusActions(lang, lineItemPath(l.ID), l.Status, l.Version), views.Action{Text: views.T(lang, "form.edit"), URL: lineItemPath(l.ID) + "/edit"})
 	}
-	details := append([]views.Detail{
+	details := append(lineItemDetails(lang, l, ch.zone), reportDetail(ctx, lang, "line_item", l.ID))
+	details = append(details, stampDetails(lang, l.Stamp, ch.zone)...)
+	summary, expression := describeTargeting(lang, l.Targeting)
+	return c.show(w, r, views.LineItem(p, details, meters(lang, exposure), summary, expression, table))
+}
+
+func lineItemDetails(lang string, l ad.LineItem, zone *time.Location) []views.Detail {
+	details := []views.Detail{
 		{Name: views.T(lang, "lineitem.tier"), Value: views.T(lang, "tier."+l.Tier.String())},
 		{Name: views.T(lang, "lineitem.cpm"), Value: l.CPM.String()},
 		{Name: views.T(lang, "lineitem.daily_budget"), Value: budgetOr(lang, l.DailyBudget)},
 		{Name: views.T(lang, "lineitem.lifetime_budget"), Value: budgetOr(lang, l.LifetimeBudget)},
-		{Name: views.T(lang, "noun.starts_at"), Value: views.Moment(l.StartsAt, ch.zone)},
-		{Name: views.T(lang, "noun.ends_at"), Value: views.Moment(l.EndsAt, ch.zone)},
+		{Name: views.T(lang, "noun.starts_at"), Value: views.Moment(l.StartsAt, zone)},
+		{Name: views.T(lang, "noun.ends_at"), Value: views.Moment(l.EndsAt, zone)},
 		{Name: views.T(lang, "noun.id"), Value: fmt.Sprint(l.ID)},
-		reportDetail(ctx, lang, "line_item", l.ID),
-	}, stampDetails(lang, l.Stamp, ch.zone)...)
-	summary, expression := describeTargeting(lang, l.Targeting)
-	return c.show(w, r, views.LineItem(p, details, meters(lang, exposure), summary, expression, table))
+	}
+	if l.Weight > 1 {
+		details = append(details, views.Detail{Name: views.T(lang, "lineitem.weight"), Value: fmt.Sprint(l.Weight)})
+	}
+	if l.Roadblock != ad.OneOrMore {
+		details = append(details, views.Detail{Name: views.T(lang, "lineitem.roadblock"), Value: views.T(lang, "roadblock."+string(l.Roadblock))})
+	}
+	if len(l.Labels) > 0 {
+		details = append(details, views.Detail{Name: views.T(lang, "lineitem.labels"), Value: strings.Join(l.Labels, ", ")})
+	}
+	return details
 }
 
 func (in lineItemInput) form(p problems, action string, ch chain, t targetingForm, operator bool) views.Form {
@@ -53,7 +70,8 @@ func (in lineItemInput) form(p problems, action string, ch chain, t targetingFor
 	if operator {
 		tier := p.hint(p.field("tier", "lineitem.tier", "select", textOr(in.Tier, ad.Auction.String())), "lineitem.tier_hint")
 		tier.Options = p.options("tier", ad.Sponsorship.String(), ad.Guaranteed.String(), ad.Auction.String(), ad.House.String())
-		basics = append(basics, tier)
+		weight := p.hint(p.field("weight", "lineitem.weight", "number", strconv.Itoa(max(in.Weight, 1))), "lineitem.weight_hint")
+		basics = append(basics, tier, weight)
 	}
 	basics = append(basics,
 		p.hint(p.required("cpm", "lineitem.cpm", "money", in.CPM), "lineitem.cpm_hint"),
@@ -62,7 +80,12 @@ func (in lineItemInput) form(p problems, action string, ch chain, t targetingFor
 		p.hint(p.required("starts_at", "noun.starts_at", "datetime", in.StartsAt), "noun.in_zone", ch.zone),
 		p.hint(p.field("ends_at", "noun.ends_at", "datetime", in.EndsAt), "lineitem.ends_hint", ch.zone),
 	)
-	sections := append([]views.Section{{Title: p.t("lineitem.basics"), Fields: basics}}, t.sections(p)...)
+	roadblock := p.hint(p.field("roadblock", "lineitem.roadblock", "select", in.Roadblock), "lineitem.roadblock_hint")
+	roadblock.Options = p.options("roadblock", string(ad.OneOrMore), string(ad.OnlyOne), string(ad.AllOrNone))
+	page := []views.Field{roadblock, p.hint(p.field("labels", "lineitem.labels", "text", strings.Join(in.Labels, ", ")), "lineitem.labels_hint")}
+	sections := append([]views.Section{
+		{Title: p.t("lineitem.basics"), Fields: basics}, {Title: p.t("lineitem.page"), Fields: page},
+	}, t.sections(p)...)
 	return p.form(action, in.Version, sections...)
 }
 
@@ -124,6 +147,7 @@ func (c *console) postLineItem(w http.ResponseWriter, r *http.Request, ch chain)
 	if err := fillForm(r.PostForm, &t); err != nil {
 		return err
 	}
+	in.Labels = commas(strings.Join(r.PostForm["labels"], ","))
 	if ch.lineItem.ID > 0 && in.Tier == "" {
 		in.Tier = ch.lineItem.Tier.String() // only operators get the control
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +21,11 @@ type placementInput struct {
 	Formats            []string   `json:"formats" doc:"What may fill it: banner, html, native, video."`
 	Sizes              []sizeBody `json:"sizes,omitempty" form:"-" clear:"true" doc:"Needed for banner and html."`
 	Floor              string     `json:"floor,omitempty" clear:"true" doc:"Lowest CPM that may fill it, a decimal." example:"0.50"`
+	FloorCurrency      string     `json:"floor_currency,omitempty" clear:"true" doc:"ISO 4217; the installation's unless given. Operators keep the exchange rates." example:"JPY"`
+	AuctionType        string     `json:"auction_type,omitempty" enum:"first,second" doc:"What an auction's winner pays: its own price, or a cent more than what it had to beat. first unless given."`
+	Position           string     `json:"position,omitempty" clear:"true" enum:",above_fold,below_fold,header,footer,sidebar,fullscreen" doc:"Where on the page it is."`
+	BlockedCategories  []string   `json:"blocked_categories,omitempty" form:"-" clear:"true" doc:"IAB content categories of ads never shown here, with all below them." example:"[\"iab1/IAB26\"]"`
+	BlockedAttributes  []int      `json:"blocked_attributes,omitempty" form:"-" clear:"true" doc:"AdCOM creative attributes never shown here, 1 to 17."`
 	BlockedAdvertisers []ad.ID    `json:"blocked_advertisers,omitempty" form:"-" clear:"true" doc:"Advertisers never shown here."`
 	Status             string     `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
 	Version            int64      `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
@@ -37,10 +41,15 @@ type sizeBody struct {
 type placementText struct {
 	Sizes              string `json:"sizes"`
 	BlockedAdvertisers string `json:"blocked_advertisers"`
+	BlockedCategories  string `json:"blocked_categories"`
+	BlockedAttributes  string `json:"blocked_attributes"`
 }
 
 func placementTextOf(m ad.Placement) placementText {
-	return placementText{Sizes: sizesText(m.Sizes), BlockedAdvertisers: idsText(m.BlockedAdvertisers)}
+	return placementText{
+		Sizes: sizesText(m.Sizes), BlockedAdvertisers: idsText(m.BlockedAdvertisers),
+		BlockedCategories: strings.Join(m.BlockedCategories, ", "), BlockedAttributes: numbersText(m.BlockedAttributes),
+	}
 }
 
 func (in placementInput) parse() (ad.Placement, error) {
@@ -50,12 +59,17 @@ func (in placementInput) parse() (ad.Placement, error) {
 
 // placement also says what p has found already.
 func (in placementInput) placement(p *parser) (ad.Placement, error) {
+	auction, err := ad.ParseAuctionType(textOr(in.AuctionType, ad.FirstPrice.String()))
+	if err != nil {
+		p.fail("auction_type", ad.Unknown, "has to be first or second")
+		auction = ad.FirstPrice
+	}
 	placement := ad.Placement{
-		PropertyID: in.PropertyID, Name: in.Name, Floor: p.amount("floor", in.Floor), BlockedAdvertisers: slices.Clone(in.BlockedAdvertisers),
+		PropertyID: in.PropertyID, Name: in.Name, Floor: p.amount("floor", in.Floor), FloorCurrency: strings.ToUpper(strings.TrimSpace(in.FloorCurrency)),
+		AuctionType: auction, Position: in.Position, BlockedAdvertisers: sorted(in.BlockedAdvertisers),
+		BlockedCategories: sorted(in.BlockedCategories), BlockedAttributes: sorted(in.BlockedAttributes),
 		Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
 	}
-	slices.Sort(placement.BlockedAdvertisers)
-	placement.BlockedAdvertisers = slices.Compact(placement.BlockedAdvertisers)
 	for _, size := range in.Sizes {
 		placement.Sizes = append(placement.Sizes, ad.Size(size))
 	}
@@ -87,6 +101,24 @@ func (p *parser) sizes(field, text string) (sizes []sizeBody) {
 	return sizes
 }
 
+// numbers reads a list of small whole numbers.
+func (p *parser) numbers(field, text string) (numbers []int) {
+	parts := list(text)
+	if len(parts) > maxListed {
+		p.fail(field, ad.TooLong, "has too many numbers")
+		return nil
+	}
+	for _, part := range parts {
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			p.fail(field, ad.BadSyntax, fmt.Sprintf("has to be whole numbers with commas; %.20q is none", part))
+			return nil
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers
+}
+
 // ids reads a list of ids.
 func (p *parser) ids(field, text string) (ids []ad.ID) {
 	parts := list(text)
@@ -112,6 +144,14 @@ func sizesText(sizes []ad.Size) string {
 	return strings.Join(parts, ", ")
 }
 
+func numbersText(numbers []int) string {
+	var parts []string
+	for _, n := range numbers {
+		parts = append(parts, strconv.Itoa(n))
+	}
+	return strings.Join(parts, ", ")
+}
+
 func idsText(ids []ad.ID) string {
 	var parts []string
 	for _, id := range ids {
@@ -121,7 +161,9 @@ func idsText(ids []ad.ID) string {
 }
 
 func placementInputOf(p ad.Placement) placementInput {
-	in := placementInput{Name: p.Name, Floor: p.Floor.String(), BlockedAdvertisers: p.BlockedAdvertisers, Status: string(p.Status), Version: p.Version}
+	in := placementInput{
+		Name: p.Name, Floor: p.Floor.String(), FloorCurrency: p.FloorCurrency, AuctionType: max(p.AuctionType, ad.FirstPrice).String(), Position: p.Position,
+		BlockedAdvertisers: p.BlockedAdvertisers, BlockedCategories: p.BlockedCategories, BlockedAttributes: p.BlockedAttributes, Status: string(p.Status), Version: p.Version}
 	for _, size := range p.Sizes {
 		in.Sizes = append(in.Sizes, sizeBody(size))
 	}
@@ -224,8 +266,12 @@ func (c *console) placementPage(w http.ResponseWriter, r *http.Request) error {
 		{Name: views.T(lang, "noun.id"), Value: fmt.Sprint(m.ID)},
 		{Name: views.T(lang, "placement.formats"), Value: formatsText(lang, m.Formats)},
 		{Name: views.T(lang, "placement.sizes"), Value: textOr(sizesText(m.Sizes), "–")},
-		{Name: views.T(lang, "placement.floor"), Value: m.Floor.String()},
+		{Name: views.T(lang, "placement.floor"), Value: strings.TrimSpace(m.Floor.String() + " " + m.FloorCurrency)},
+		{Name: views.T(lang, "placement.auction"), Value: views.T(lang, "auction."+max(m.AuctionType, ad.FirstPrice).String())},
+		{Name: views.T(lang, "placement.position"), Value: views.T(lang, "position."+m.Position)},
 		{Name: views.T(lang, "placement.blocked"), Value: textOr(idsText(m.BlockedAdvertisers), "–")},
+		{Name: views.T(lang, "placement.blocked_categories"), Value: textOr(strings.Join(m.BlockedCategories, ", "), "–")},
+		{Name: views.T(lang, "placement.blocked_attributes"), Value: textOr(numbersText(m.BlockedAttributes), "–")},
 	}, stampDetails(lang, m.Stamp, time.UTC)...)
 	return c.show(w, r, views.PlacementPage(p, details, c.tags(lang, m)))
 }
@@ -272,11 +318,20 @@ func (c *console) placementForm(r *http.Request, s supply, in placementInput, te
 	name.Wide = true
 	formats := p.field("formats", "placement.formats", "checks", "")
 	formats.Options, formats.Values = p.options("format", string(ad.Banner), string(ad.HTML), string(ad.Native), string(ad.Video)), in.Formats
+	auction := p.hint(p.field("auction_type", "placement.auction", "select", textOr(in.AuctionType, ad.FirstPrice.String())), "placement.auction_hint")
+	auction.Options = p.options("auction", ad.FirstPrice.String(), ad.SecondPrice.String())
+	position := p.field("position", "placement.position", "select", in.Position)
+	position.Options = p.options("position", "", "above_fold", "below_fold", "header", "footer", "sidebar", "fullscreen")
 	form := p.form(action, in.Version, views.Section{Fields: []views.Field{
 		name, formats,
 		p.hint(p.field("sizes", "placement.sizes", "text", text.Sizes), "placement.sizes_hint"),
 		p.hint(p.field("floor", "placement.floor", "money", in.Floor), "placement.floor_hint"),
+		p.hint(p.field("floor_currency", "placement.floor_currency", "text", in.FloorCurrency), "placement.floor_currency_hint"),
+		auction, position,
+	}}, views.Section{Title: p.t("placement.blocks"), Fields: []views.Field{
 		p.hint(p.field("blocked_advertisers", "placement.blocked", "text", text.BlockedAdvertisers), "placement.blocked_hint"),
+		p.hint(p.field("blocked_categories", "placement.blocked_categories", "text", text.BlockedCategories), "category.hint"),
+		p.hint(p.field("blocked_attributes", "placement.blocked_attributes", "text", text.BlockedAttributes), "creative.attributes_hint"),
 	}})
 	form.Cancel = cancel
 	return views.Edit(page, form)
@@ -311,6 +366,7 @@ func (c *console) postPlacement(w http.ResponseWriter, r *http.Request, s supply
 	refill := func(p problems) templ.Component { return c.placementForm(r, s, in, text, p) }
 	var p parser
 	in.Sizes, in.BlockedAdvertisers = p.sizes("sizes", text.Sizes), p.ids("blocked_advertisers", text.BlockedAdvertisers)
+	in.BlockedCategories, in.BlockedAttributes = list(text.BlockedCategories), p.numbers("blocked_attributes", text.BlockedAttributes)
 	if _, err := in.placement(&p); err != nil {
 		return c.refill(w, r, err, refill)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -16,19 +17,20 @@ import (
 
 // propertyInput is what people and programs send.
 type propertyInput struct {
-	PublisherID  ad.ID  `json:"publisher_id,omitempty" doc:"Whose it is; cannot change."`
-	Name         string `json:"name" doc:"1 to 200 characters." example:"Tokyo Daily, web"`
-	Kind         string `json:"kind,omitempty" enum:"site,app" doc:"site unless given."`
-	Domain       string `json:"domain" doc:"Of a site its domain, of an app its id in the store." example:"tokyo-daily.example"`
-	RevenueShare string `json:"revenue_share,omitempty" doc:"The publisher's share of a price in percent, with at most two places; 70 unless given." example:"70"`
-	Status       string `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
-	Version      int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
+	PublisherID  ad.ID    `json:"publisher_id,omitempty" doc:"Whose it is; cannot change."`
+	Name         string   `json:"name" doc:"1 to 200 characters." example:"Tokyo Daily, web"`
+	Kind         string   `json:"kind,omitempty" enum:"site,app,dooh" doc:"site unless given."`
+	Domain       string   `json:"domain" doc:"Of a site its domain, of an app its id in the store." example:"tokyo-daily.example"`
+	Categories   []string `json:"categories,omitempty" form:"-" clear:"true" doc:"IAB content categories of what it shows." example:"[\"iab1/IAB17\"]"`
+	RevenueShare string   `json:"revenue_share,omitempty" doc:"The publisher's share of a price in percent, with at most two places; 70 unless given." example:"70"`
+	Status       string   `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
+	Version      int64    `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
 }
 
 func (in propertyInput) parse() (ad.Property, error) {
 	var p parser
 	property := ad.Property{
-		PublisherID: in.PublisherID, Name: in.Name, Kind: ad.PropertyKind(textOr(in.Kind, string(ad.Site))), Domain: in.Domain,
+		PublisherID: in.PublisherID, Name: in.Name, Kind: ad.PropertyKind(textOr(in.Kind, string(ad.Site))), Domain: in.Domain, Categories: sorted(in.Categories),
 		RevenueShare: p.share("revenue_share", textOr(in.RevenueShare, "70")), Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
 	}
 	return property, p.check(property)
@@ -53,7 +55,7 @@ func shareText(basisPoints int) string {
 }
 
 func propertyInputOf(p ad.Property) propertyInput {
-	return propertyInput{Name: p.Name, Kind: string(p.Kind), Domain: p.Domain, RevenueShare: shareText(p.RevenueShare), Status: string(p.Status), Version: p.Version}
+	return propertyInput{Name: p.Name, Kind: string(p.Kind), Domain: p.Domain, Categories: p.Categories, RevenueShare: shareText(p.RevenueShare), Status: string(p.Status), Version: p.Version}
 }
 
 // saveProperty creates a property, or changes the one with this id.
@@ -151,6 +153,7 @@ func (c *console) propertyPage(w http.ResponseWriter, r *http.Request) error {
 	details := append([]views.Detail{
 		{Name: views.T(lang, "property.kind"), Value: views.T(lang, "kind."+string(s.property.Kind))},
 		{Name: views.T(lang, "property.domain"), Value: s.property.Domain},
+		{Name: views.T(lang, "property.categories"), Value: textOr(strings.Join(s.property.Categories, ", "), "–")},
 		{Name: views.T(lang, "property.share"), Value: shareText(s.property.RevenueShare) + " %"},
 		{Name: views.T(lang, "noun.id"), Value: fmt.Sprint(s.property.ID)},
 	}, stampDetails(lang, s.property.Stamp, time.UTC)...)
@@ -186,11 +189,12 @@ func (c *console) propertyForm(r *http.Request, s supply, in propertyInput, p pr
 	fields := []views.Field{name}
 	if isOperator(ctx) {
 		kind := p.field("kind", "property.kind", "select", in.Kind)
-		kind.Options = p.options("kind", string(ad.Site), string(ad.App))
+		kind.Options = p.options("kind", string(ad.Site), string(ad.App), string(ad.DOOH))
 		share := p.required("revenue_share", "property.share", "money", in.RevenueShare)
 		share.Suffix = "%"
 		fields = append(fields, kind, p.hint(p.required("domain", "property.domain", "text", in.Domain), "property.domain_hint"), share)
 	}
+	fields = append(fields, p.hint(p.field("categories", "property.categories", "text", strings.Join(in.Categories, ", ")), "category.hint"))
 	form := p.form(action, in.Version, views.Section{Fields: fields})
 	form.Cancel = cancel
 	return views.Edit(page, form)
@@ -218,6 +222,7 @@ func (c *console) postProperty(w http.ResponseWriter, r *http.Request, s supply)
 		return err
 	}
 	in.PublisherID, in.Status, in.Domain = s.publisher.ID, "", textOr(in.Domain, s.property.Domain)
+	in.Categories = list(strings.Join(r.PostForm["categories"], ","))
 	saved, err := c.saveProperty(r.Context(), s.property.ID, in)
 	if err != nil {
 		return c.refill(w, r, err, func(p problems) templ.Component { return c.propertyForm(r, s, in, p) })

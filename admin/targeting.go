@@ -39,7 +39,7 @@ func (targetingJSON) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: "object", AdditionalProperties: true,
 		Description: `Whom to show it to. One of {"all":[…]}, {"any":[…]}, {"not":{…}}, {"is":{"dimension":"country","values":["JP"]}}; {} is everybody. ` +
-			"Dimensions: placement, property, country, device_type, os, keyword, hour_of_week.",
+			"Dimensions: " + dimensionNames() + ".",
 		Examples: []any{map[string]any{"is": map[string]any{"dimension": "country", "values": []string{"JP"}}}},
 	}
 }
@@ -89,6 +89,7 @@ type targetingForm struct {
 	Placements string   `json:"placements"`
 	Properties string   `json:"properties"`
 	Hours      []string `json:"hours"`
+	Conditions string   `json:"conditions"`
 	Expression string   `json:"expression"`
 }
 
@@ -158,6 +159,7 @@ func (t *targetingForm) expression() (targetingJSON, ad.Invalid) {
 		}
 		all = append(all, e)
 	}
+	all = append(all, p.conditions("conditions", t.Conditions)...)
 	expr := rule.Expr{All: all}
 	if len(all) < 2 {
 		expr = rule.Expr{}
@@ -172,30 +174,48 @@ func (t *targetingForm) expression() (targetingJSON, ad.Invalid) {
 	return text, p.found
 }
 
-// simple is the inverse of simple mode: the values by dimension, or false when
-// the expression says more than the fields can.
-func simple(e rule.Expr) (map[rule.Dimension][]string, bool) {
+// simple is the inverse of simple mode: the values of the dimensions that have a
+// field, and the other parts, of one predicate each; or false when the expression
+// says more than the form can.
+func simple(e rule.Expr) (values map[rule.Dimension][]string, others []rule.Expr, ok bool) {
 	parts := e.All
-	if e.Is != nil {
+	if e.Is != nil || e.Not != nil {
 		parts = []rule.Expr{e}
-	} else if e.Any != nil || e.Not != nil {
-		return nil, false
+	} else if e.Any != nil {
+		return nil, nil, false
 	}
-	values := map[rule.Dimension][]string{}
+	values = map[rule.Dimension][]string{}
 	for _, part := range parts {
-		if part.Is == nil || values[part.Is.Dimension] != nil {
-			return nil, false
+		if part.Is != nil && hasField(part.Is.Dimension) && values[part.Is.Dimension] == nil {
+			values[part.Is.Dimension] = part.Is.Values
+			continue
 		}
-		values[part.Is.Dimension] = part.Is.Values
+		if _, ok := conditionLine(part); !ok {
+			return nil, nil, false
+		}
+		others = append(others, part)
 	}
-	return values, true
+	return values, others, true
+}
+
+func hasField(d rule.Dimension) bool {
+	for _, f := range simpleFields {
+		if f.dimension == d {
+			return true
+		}
+	}
+	return false
 }
 
 func targetingFormOf(e rule.Expr) targetingForm {
-	text, _ := json.MarshalIndent(e, "", "  ") // what was parsed can be written
-	values, ok := simple(e)
+	values, others, ok := simple(e)
 	if !ok {
-		return targetingForm{Mode: fullMode, Expression: string(text)}
+		return targetingForm{Mode: fullMode, Expression: indented(e)}
+	}
+	var lines []string
+	for _, part := range others {
+		line, _ := conditionLine(part)
+		lines = append(lines, line)
 	}
 	t := targetingForm{
 		Mode: simpleMode, Devices: values[rule.DeviceType], Systems: values[rule.OS], Hours: values[rule.HourOfWeek],
@@ -203,9 +223,10 @@ func targetingFormOf(e rule.Expr) targetingForm {
 		Keywords:   strings.Join(values[rule.Keyword], "\n"),
 		Placements: strings.Join(values[rule.Placement], ", "),
 		Properties: strings.Join(values[rule.Property], ", "),
+		Conditions: strings.Join(lines, "\n"),
 	}
-	if len(values) > 0 {
-		t.Expression = string(text)
+	if len(values)+len(others) > 0 {
+		t.Expression = indented(e)
 	}
 	return t
 }
@@ -218,7 +239,7 @@ func (t *targetingForm) sections(p problems) []views.Section {
 	devices.Options, devices.Values = p.options("device", "desktop", "mobile", "tablet", "tv", "other"), t.Devices
 	systems := p.field("systems", "targeting.os", "checks", "")
 	systems.Options, systems.Values = p.options("os", "windows", "macos", "linux", "android", "ios", "chromeos", "other"), t.Systems
-	expression := p.hint(p.field("expression", "targeting.expression", "code", t.Expression), "targeting.expression_hint")
+	expression := p.hint(p.field("expression", "targeting.expression", "code", t.Expression), "targeting.expression_hint", dimensionNames())
 	hours := map[int]bool{}
 	for _, text := range t.Hours {
 		if hour, err := strconv.Atoi(text); err == nil {
@@ -233,6 +254,7 @@ func (t *targetingForm) sections(p problems) []views.Section {
 			p.hint(p.field("properties", "targeting.property", "text", t.Properties), "targeting.ids_hint"),
 			devices, systems,
 			p.hint(p.field("keywords", "targeting.keyword", "area", t.Keywords), "targeting.keyword_hint"),
+			p.hint(p.field("conditions", "targeting.conditions", "area", t.Conditions), "targeting.conditions_hint", dimensionNames()),
 		}, Extra: views.Hours(hours, p.of("hours"))},
 		{When: "targeting_mode=" + fullMode, Fields: []views.Field{expression}, Extra: views.ExpressionCheck("")},
 	}
@@ -244,10 +266,9 @@ func describeTargeting(lang string, e rule.Expr) (summary []views.Detail, expres
 	if e.All == nil && e.Any == nil && e.Not == nil && e.Is == nil {
 		return nil, ""
 	}
-	text, _ := json.MarshalIndent(e, "", "  ") // what was parsed can be written
-	values, ok := simple(e)
+	values, others, ok := simple(e)
 	if !ok {
-		return nil, string(text)
+		return nil, indented(e)
 	}
 	for _, f := range simpleFields {
 		given := values[f.dimension]
@@ -260,7 +281,10 @@ func describeTargeting(lang string, e rule.Expr) (summary []views.Detail, expres
 		}
 		summary = append(summary, views.Detail{Name: views.T(lang, "targeting."+f.dimension.String()), Value: clip(value, 1000)})
 	}
-	return summary, string(text)
+	for _, part := range others {
+		summary = append(summary, describeCondition(lang, part))
+	}
+	return summary, indented(e)
 }
 
 // describeHours writes hours of the week as runs by day: "Mon 9–17, Tue 9–17".

@@ -5,7 +5,7 @@ import "maps"
 // catalog is every text of the console. Placeholders stand in the same order in
 // both languages; a test compares them, and looks for keys that are used and not
 // here, or here and not used.
-var catalog = join(pageTexts, problemTexts)
+var catalog = join(pageTexts, problemTexts, dimensionTexts)
 
 func join(parts ...map[string]words) map[string]words {
 	all := map[string]words{}
@@ -38,6 +38,14 @@ var pageTexts = map[string]words{
 	"copy.do":   {"Copy", "コピー"},
 	"copy.done": {"Copied", "コピーしました"},
 
+	"auction.first":  {"First price: its own", "ファーストプライス（入札価格）"},
+	"auction.second": {"Second price: a cent more than what it had to beat", "セカンドプライス（次点 + 0.01）"},
+
+	"category.hint": {"IAB content categories with commas, such as iab1/IAB17 (sports) or iab3/483. Empty: none.", "IAB コンテンツカテゴリをカンマ区切りで入力してください（例: iab1/IAB17 はスポーツ）。空欄は指定なし。"},
+
+	"creative.attributes":      {"Attributes", "属性"},
+	"creative.attributes_hint": {"Numbers of AdCOM's creative attributes with commas, such as 1 (audio plays by itself). Empty: none.", "AdCOM のクリエイティブ属性の番号をカンマ区切りで入力してください（例: 1 は音声の自動再生）。空欄はなし。"},
+	"creative.categories":      {"Categories", "カテゴリ"},
 	"creative.format":          {"Format", "フォーマット"},
 	"creative.history":         {"Revisions", "リビジョン履歴"},
 	"creative.image":           {"Image", "画像"},
@@ -103,6 +111,7 @@ var pageTexts = map[string]words{
 	"home.waiting_note": {"creatives", "クリエイティブ"},
 
 	"kind.site": {"Site", "サイト"},
+	"kind.dooh": {"Digital out-of-home", "デジタル屋外広告"},
 	"kind.app":  {"App", "アプリ"},
 
 	"language.en": {"English", "English（英語）"},
@@ -115,6 +124,13 @@ var pageTexts = map[string]words{
 	"lineitem.daily_budget":    {"Daily budget", "日予算"},
 	"lineitem.daily_hint":      {"Empty: no limit. A day begins at midnight in %s.", "空欄の場合は上限なし。1 日の区切りは %s の午前 0 時です。"},
 	"lineitem.ends_hint":       {"Not included. Empty: until the campaign ends. Time zone: %s.", "この時刻は含みません。空欄の場合はキャンペーン終了まで。タイムゾーン: %s"},
+	"lineitem.labels":          {"Exclusion labels", "排他ラベル"},
+	"lineitem.labels_hint":     {"Of each label a page shows one line item at most, such as cars. With commas.", "同じラベルのラインアイテムは 1 ページに 1 つだけ表示します（例: cars）。カンマ区切り。"},
+	"lineitem.page":            {"Together on a page", "ページ内での表示"},
+	"lineitem.roadblock":       {"Placements of one page", "1 ページの広告枠"},
+	"lineitem.roadblock_hint":  {"All of its creatives show only when each finds a placement on the page.", "「全クリエイティブを同時に」は、すべてがページ内の広告枠に入るときだけ表示します。"},
+	"lineitem.weight":          {"Weight", "ウェイト"},
+	"lineitem.weight_hint":     {"Its share among equals of the sponsorship and house tiers, 1 to 1000.", "スポンサーシップと自社広告のティアでの配分比です（1～1000）。"},
 	"lineitem.lifetime_budget": {"Lifetime budget", "総予算"},
 	"lineitem.lifetime_hint":   {"Empty: no limit.", "空欄の場合は上限なし。"},
 	"lineitem.new":             {"New line item", "ラインアイテムを作成"},
@@ -193,21 +209,38 @@ var pageTexts = map[string]words{
 	"os.chromeos": {"ChromeOS", "ChromeOS"},
 	"os.other":    {"Other", "その他"},
 
-	"placement.blocked":      {"Blocked advertisers", "ブロックする広告主"},
-	"placement.blocked_hint": {"Ids of advertisers never shown here, with commas.", "表示しない広告主の ID をカンマ区切りで入力してください。"},
-	"placement.floor":        {"Floor (CPM)", "最低単価 (CPM)"},
-	"placement.floor_hint":   {"The lowest price of a thousand impressions that may fill it.", "1,000 回表示あたりの最低単価です。"},
-	"placement.formats":      {"Formats", "フォーマット"},
-	"placement.frame":        {"Frame, for pages without scripts", "フレーム（スクリプトを使えないページ向け）"},
-	"placement.new":          {"New placement", "広告枠を作成"},
-	"placement.none":         {"No placements yet", "広告枠はまだありません"},
-	"placement.none_text":    {"A placement is one ad slot. Create one and paste its tag into your page.", "広告枠を作成し、タグをページに貼り付けてください。"},
-	"placement.script":       {"Script tag", "スクリプトタグ"},
-	"placement.sizes":        {"Sizes", "サイズ"},
-	"placement.sizes_hint":   {"In CSS pixels, with commas: 300x250, 320x50.", "CSS ピクセルで、カンマ区切り（例: 300x250, 320x50）。"},
-	"placement.tags":         {"Tags", "広告タグ"},
-	"placement.tags_hint":    {"Paste one of these where the ad belongs.", "広告を表示したい場所に、いずれか 1 つを貼り付けてください。"},
+	"placement.auction":             {"Auction", "オークション"},
+	"placement.auction_hint":        {"What the winner of the auction tier pays.", "オークションティアの落札者が支払う価格です。"},
+	"placement.blocked_attributes":  {"Blocked attributes", "ブロックする属性"},
+	"placement.blocked_categories":  {"Blocked categories", "ブロックするカテゴリ"},
+	"placement.blocks":              {"Never shown here", "表示しない広告"},
+	"placement.floor_currency":      {"Currency of the floor", "最低単価の通貨"},
+	"placement.floor_currency_hint": {"Such as JPY. Empty: the currency of all budgets. Operators keep the exchange rates.", "例: JPY。空欄の場合は予算と同じ通貨です。為替レートは運用担当者が管理します。"},
+	"placement.position":            {"Position", "掲載位置"},
+	"placement.blocked":             {"Blocked advertisers", "ブロックする広告主"},
+	"placement.blocked_hint":        {"Ids of advertisers never shown here, with commas.", "表示しない広告主の ID をカンマ区切りで入力してください。"},
+	"placement.floor":               {"Floor (CPM)", "最低単価 (CPM)"},
+	"placement.floor_hint":          {"The lowest price of a thousand impressions that may fill it.", "1,000 回表示あたりの最低単価です。"},
+	"placement.formats":             {"Formats", "フォーマット"},
+	"placement.frame":               {"Frame, for pages without scripts", "フレーム（スクリプトを使えないページ向け）"},
+	"placement.new":                 {"New placement", "広告枠を作成"},
+	"placement.none":                {"No placements yet", "広告枠はまだありません"},
+	"placement.none_text":           {"A placement is one ad slot. Create one and paste its tag into your page.", "広告枠を作成し、タグをページに貼り付けてください。"},
+	"placement.script":              {"Script tag", "スクリプトタグ"},
+	"placement.sizes":               {"Sizes", "サイズ"},
+	"placement.sizes_hint":          {"In CSS pixels, with commas: 300x250, 320x50.", "CSS ピクセルで、カンマ区切り（例: 300x250, 320x50）。"},
+	"placement.tags":                {"Tags", "広告タグ"},
+	"placement.tags_hint":           {"Paste one of these where the ad belongs.", "広告を表示したい場所に、いずれか 1 つを貼り付けてください。"},
 
+	"position.":           {"Not known", "指定なし"},
+	"position.above_fold": {"Above the fold", "ファーストビュー内"},
+	"position.below_fold": {"Below the fold", "ファーストビュー外"},
+	"position.footer":     {"Footer", "フッター"},
+	"position.fullscreen": {"Full screen", "全画面"},
+	"position.header":     {"Header", "ヘッダー"},
+	"position.sidebar":    {"Sidebar", "サイドバー"},
+
+	"property.categories":  {"Content categories", "コンテンツカテゴリ"},
 	"property.domain":      {"Domain or app id", "ドメインまたはアプリ ID"},
 	"property.domain_hint": {"Of a site its domain; of an app its id in the store, such as com.example.app.", "サイトはドメイン、アプリはストアの ID（例: com.example.app）。"},
 	"property.kind":        {"Kind", "種別"},
@@ -296,13 +329,15 @@ var pageTexts = map[string]words{
 	"status.paused":          {"Paused", "一時停止中"},
 	"status.resume":          {"Resume", "再開"},
 
+	"targeting.conditions":      {"Further conditions", "その他の条件"},
+	"targeting.conditions_hint": {"One on each line, values with semicolons: region: JP-13; JP-14. With not before it, none of them: not domain: news.example. All lines must hold. Dimensions: %s.", "1 行に 1 条件、値はセミコロン区切り（例: region: JP-13; JP-14）。先頭に not を付けると除外（例: not domain: news.example）。すべての行を満たす必要があります。指定できる項目: %s"},
 	"targeting.country":         {"Countries", "国"},
 	"targeting.country_hint":    {"Two-letter codes with commas: JP, US. Empty: everywhere.", "2 文字の国コードをカンマ区切りで入力してください（例: JP, US）。空欄は全世界。"},
 	"targeting.device_type":     {"Devices", "デバイス"},
 	"targeting.every_day_at":    {"Every day at %d:00", "毎日 %d 時"},
 	"targeting.everybody":       {"Everybody sees this line item.", "すべてのユーザーに配信されます。"},
 	"targeting.expression":      {"Expression (JSON)", "条件式 (JSON)"},
-	"targeting.expression_hint": {`Combine {"all":[…]}, {"any":[…]}, {"not":{…}} and {"is":{"dimension":"country","values":["JP"]}}. Dimensions: country, device_type, os, keyword, hour_of_week, placement, property.`, `{"all":[…]}、{"any":[…]}、{"not":{…}}、{"is":{"dimension":"country","values":["JP"]}} を組み合わせます。ディメンション: country, device_type, os, keyword, hour_of_week, placement, property`},
+	"targeting.expression_hint": {`Combine {"all":[…]}, {"any":[…]}, {"not":{…}} and {"is":{"dimension":"country","values":["JP"]}}. Dimensions: %s.`, `{"all":[…]}、{"any":[…]}、{"not":{…}}、{"is":{"dimension":"country","values":["JP"]}} を組み合わせます。ディメンション: %s`},
 	"targeting.hint":            {"What is filled in must all be satisfied. What is left empty does not matter.", "入力した条件をすべて満たすユーザーに配信します。空欄の条件は問いません。"},
 	"targeting.hour_of_week":    {"Hours of the week", "曜日・時間帯"},
 	"targeting.hours":           {"Hours of the week", "曜日・時間帯"},
@@ -313,10 +348,16 @@ var pageTexts = map[string]words{
 	"targeting.mode":            {"Describe by", "指定方法"},
 	"targeting.mode.expression": {"Expression", "条件式"},
 	"targeting.mode.simple":     {"Fields", "フォーム"},
+	"targeting.none_of":         {"None of: %s", "次のいずれにも該当しない: %s"},
+	"targeting.one_of":          {"One of: %s", "次のいずれか: %s"},
 	"targeting.os":              {"Operating systems", "OS"},
 	"targeting.placement":       {"Placements", "広告枠"},
 	"targeting.property":        {"Properties", "媒体"},
 	"targeting.valid":           {"This expression is right.", "この条件式は正しい形式です。"},
+
+	"roadblock.":    {"Any number, each with another creative", "制限なし（クリエイティブは重複なし）"},
+	"roadblock.all": {"All creatives together, or none", "全クリエイティブを同時に、または表示しない"},
+	"roadblock.one": {"One at most", "1 つまで"},
 
 	"tier.auction":     {"Auction", "オークション"},
 	"tier.guaranteed":  {"Guaranteed", "保証型"},
