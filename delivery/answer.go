@@ -28,8 +28,8 @@ func fail(ctx *fasthttp.RequestCtx, status int, code, message string) {
 	ctx.Response.ResetBody()
 	ctx.SetStatusCode(status)
 	ctx.Response.Header.SetContentType("application/json")
-	ctx.Response.Header.Set("Cache-Control", "no-store")
-	ctx.Response.Header.Set("Access-Control-Allow-Origin", "*") // a page's script may read what it did wrong
+	noStore(ctx)
+	allowEverywhere(ctx) // a page's script may read what it did wrong
 	ctx.Response.SetBodyRaw(body)
 }
 
@@ -42,10 +42,23 @@ func failBadRequest(ctx *fasthttp.RequestCtx, err error) {
 	fail(ctx, fasthttp.StatusBadRequest, mistake.code, mistake.message)
 }
 
+// Headers of every answer, as the library keeps them: set so, they need not be
+// brought into that form each time.
+var (
+	allowOriginName  = []byte("Access-Control-Allow-Origin")
+	allowOrigin      = []byte("*")
+	cacheControlName = []byte("Cache-Control")
+	cacheControl     = []byte("no-store")
+)
+
 // allowEverywhere lets any site's scripts read the answer. Nothing here depends
 // on a cookie or on who the reader is.
 func allowEverywhere(ctx *fasthttp.RequestCtx) {
-	ctx.Response.Header.Set("Access-Control-Allow-Origin", "*")
+	ctx.Response.Header.SetCanonical(allowOriginName, allowOrigin)
+}
+
+func noStore(ctx *fasthttp.RequestCtx) {
+	ctx.Response.Header.SetCanonical(cacheControlName, cacheControl)
 }
 
 // preflight answers a browser's question whether a script may ask.

@@ -48,7 +48,7 @@ func memory(t testing.TB, s *testServer) *http.Client {
 	listener := fasthttputil.NewInmemoryListener()
 	web := s.http()
 	done := make(chan error, 1)
-	go func() { done <- web.Serve(listener) }()
+	go func() { done <- web.Serve(acceptor{listener}) }()
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		conn, err := listener.Dial()
 		return buffered{conn}, err

@@ -11,7 +11,7 @@ import (
 
 // handleDecisions answers POST /v1/decisions: decisions for 1 to 20 placements.
 func (s *server) handleDecisions(ctx *fasthttp.RequestCtx) {
-	if len(ctx.Request.Header.Peek("Content-Encoding")) > 0 {
+	if len(ctx.Request.Header.ContentEncoding()) > 0 {
 		s.metrics.rejected("unsupported_encoding")
 		fail(ctx, fasthttp.StatusUnsupportedMediaType, "unsupported_encoding", "send the body as it is, without Content-Encoding")
 		return
@@ -115,5 +115,3 @@ func (s *server) failNotReady(ctx *fasthttp.RequestCtx) {
 	s.metrics.rejected("not_ready")
 	fail(ctx, fasthttp.StatusServiceUnavailable, "not_ready", "no snapshot has been loaded yet, try again in a few seconds")
 }
-
-func noStore(ctx *fasthttp.RequestCtx) { ctx.Response.Header.Set("Cache-Control", "no-store") }

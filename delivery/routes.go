@@ -31,13 +31,13 @@ var endpointNames = [endpoints]string{"other", "decisions", "ad", "track", "asse
 // handle is every request of the public port. The library does not recover from
 // panics: one would end the process, and with it everybody else's requests.
 func (s *server) handle(ctx *fasthttp.RequestCtx) {
-	start := time.Now()
 	at := other
 	defer func() {
 		if cause := recover(); cause != nil {
 			s.crashed(ctx, cause)
 		}
-		s.metrics.answered(at, ctx.Response.StatusCode(), time.Since(start))
+		// The library has read the clock just before this was called.
+		s.metrics.answered(at, ctx.Response.StatusCode(), time.Since(ctx.Time()))
 	}()
 	if s.draining.Load() {
 		ctx.SetConnectionClose()

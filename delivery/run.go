@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	running.Go(func() { p.everySecond(background) })
 
 	failed := make(chan error, 2)
-	go func() { failed <- served("public port", p.web.Serve(p.public)) }()
+	go func() { failed <- served("public port", p.web.Serve(acceptor{p.public})) }()
 	go func() { failed <- served("ops port", p.ops.Serve(p.opsListener)) }()
 	log.Info("delivery is up", "listen", p.public.Addr().String(), "ops", p.opsListener.Addr().String(),
 		"process", p.bank.Process().String(), "generation", p.refresher.Generation())

@@ -186,7 +186,7 @@ func (s *testServer) listen(t testing.TB) string {
 	}
 	web := s.http()
 	done := make(chan error, 1)
-	go func() { done <- web.Serve(listener) }()
+	go func() { done <- web.Serve(acceptor{listener}) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
