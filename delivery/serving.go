@@ -22,9 +22,11 @@ type serving struct {
 	cells   map[ad.ID]*cell // of its placements
 }
 
-// board swaps what serves, and keeps it in step with the bank: what changes a
-// catalog's bits holds mu, so that a change cannot fall between the deriving of
-// a new catalog's bits and its taking over. Requests only load current.
+// board swaps what serves, and keeps it in step with the bank. What changes a
+// catalog's bits holds mu, and tells the catalog that serves as well as the one
+// that is being made ready: so no change falls between the deriving of a new
+// catalog's bits and its taking over, and deriving a million needs no lock.
+// Requests only load current.
 type board struct {
 	current atomic.Pointer[serving] // nil: no snapshot yet
 	book    *lease.Book
@@ -32,6 +34,7 @@ type board struct {
 	urls    render.Config
 
 	mu    sync.Mutex
+	next  *catalog.Catalog     // compiled, not serving yet
 	stops map[stopped]struct{} // the bank's word, newer than any snapshot's
 }
 
@@ -45,7 +48,8 @@ func newBoard(book *lease.Book, tally *tally, urls render.Config) *board {
 	return &board{book: book, tally: tally, urls: urls, stops: make(map[stopped]struct{})}
 }
 
-// load compiles a snapshot and lets it serve from bank time now on.
+// load compiles a snapshot and lets it serve from bank time now on. Calls take
+// turns. The old catalog is garbage as soon as its last request is answered.
 func (b *board) load(s *snapshot.Snapshot, now time.Time) error {
 	compiled, err := catalog.Compile(s, b.book)
 	if err != nil {
@@ -56,24 +60,36 @@ func (b *board) load(s *snapshot.Snapshot, now time.Time) error {
 		return err
 	}
 	next := &serving{catalog: compiled, render: renderer, cells: b.tally.of(s.Placements)}
-	compiled.Tick(now)
-
+	compiled.Tick(now) // dates every line item, so before others may wait for its lock
+	b.prepare(compiled)
+	compiled.Follow()
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	for thing := range b.stops {
-		compiled.SetStopped(thing.kind, thing.id, true)
-	}
-	for i := range compiled.LineItems {
-		show(compiled, compiled.LineItems[i].ID, compiled.LineItems[i].Slot)
-	}
 	b.current.Store(next)
+	b.next = nil
+	b.mu.Unlock()
+	b.book.Keep(compiled.IDs())
 	return nil
 }
 
-// show sets a line item's bits to what its slot says.
-func show(c *catalog.Catalog, lineItem ad.ID, slot *lease.Slot) {
-	c.SetLive(lineItem, slot.Load() != nil)
-	c.SetAside(lineItem, slot.Aside())
+// prepare tells a catalog what the bank has stopped, and from then on whatever
+// changes.
+func (b *board) prepare(next *catalog.Catalog) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for thing := range b.stops {
+		next.SetStopped(thing.kind, thing.id, true)
+	}
+	b.next = next
+}
+
+// each calls f for the catalog that serves and the one that is about to.
+func (b *board) each(f func(*catalog.Catalog)) {
+	if current := b.current.Load(); current != nil {
+		f(current.catalog)
+	}
+	if b.next != nil {
+		f(b.next)
+	}
 }
 
 // changed is told by the bank when a line item's slot has changed: it gained or
@@ -81,9 +97,7 @@ func show(c *catalog.Catalog, lineItem ad.ID, slot *lease.Slot) {
 func (b *board) changed(lineItem ad.ID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := b.current.Load(); now != nil {
-		show(now.catalog, lineItem, b.book.Slot(lineItem))
-	}
+	b.each(func(c *catalog.Catalog) { c.FollowSlot(lineItem) })
 }
 
 // setStopped is told by the bank what may not serve, or may again.
@@ -96,18 +110,14 @@ func (b *board) setStopped(stop postgres.Stop) {
 	} else {
 		delete(b.stops, thing)
 	}
-	if now := b.current.Load(); now != nil {
-		now.catalog.SetStopped(stop.Kind, stop.ID, stop.Stopped)
-	}
+	b.each(func(c *catalog.Catalog) { c.SetStopped(stop.Kind, stop.ID, stop.Stopped) })
 }
 
 // tick lets the catalog follow the time.
 func (b *board) tick(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if current := b.current.Load(); current != nil {
-		current.catalog.Tick(now)
-	}
+	b.each(func(c *catalog.Catalog) { c.Tick(now) })
 }
 
 // price is what one impression of a line item costs, for the bank.

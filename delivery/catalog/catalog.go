@@ -8,6 +8,7 @@
 package catalog
 
 import (
+	"iter"
 	"time"
 
 	"github.com/hayate-ads/hayate/delivery/lease"
@@ -24,11 +25,14 @@ type Catalog struct {
 	CreatedAt  time.Time // of the snapshot, bank time: later stops are not in it
 	Currency   string    // ISO 4217, of every price
 
-	LineItems []LineItem    // in rank order: tier, then what counts inside it, then id
-	Creatives []Creative    // by line item in that order: those of one line item are neighbours
-	Index     *target.Index // its items are LineItems
-	Values    *rule.Table   // of their targeting
+	Advertisers []Advertiser  // by id
+	LineItems   []LineItem    // in rank order: tier, then what counts inside it, then id
+	Creatives   []Creative    // by line item in that order: those of one line item are neighbours
+	Shapes      []Shape       // by Creative.Shape
+	Index       *target.Index // its items are LineItems
+	Values      *rule.Table   // of their targeting
 
+	texts      string // landing URLs, markup and images' digests, end to end
 	zones      []*time.Location
 	tierEnds   [ad.House + 1]int // by tier: the first line item of a later one
 	peers      []uint32          // per LineItem.peers, and one more: the first line item of the group
@@ -37,8 +41,15 @@ type Catalog struct {
 	state      state
 }
 
-// LineItem in rank order. Half a dozen of its fields are as narrow as they can
-// be: there are a million of it.
+// Advertiser of line items.
+type Advertiser struct {
+	ID     ad.ID
+	Domain string
+	Zone   uint16 // see Catalog.ZoneName
+}
+
+// LineItem in rank order. There are a million of them, so the fields are no
+// wider than they need to be.
 type LineItem struct {
 	ID         ad.ID
 	Campaign   ad.ID
@@ -52,6 +63,7 @@ type LineItem struct {
 	Creatives  []Creative   // part of Catalog.Creatives, grouped by Shape, then by id
 	Labels     []uint16     // numbers, ascending: no two line items of one decision share one
 	Targeting  rule.Packed  // for explaining; the index serves
+	Owner      uint32       // its advertiser's place in Catalog.Advertisers
 	Urgency    int32        // of the guaranteed tier, thousandths
 	Weight     uint16       // 1 to ad.MaxWeight, among its peers of the sponsorship and house tiers
 	Zone       uint16       // of its advertiser: see Catalog.ZoneName
@@ -74,25 +86,44 @@ var (
 	roadblocks = [...]ad.Roadblock{ad.OneOrMore, ad.OnlyOne, ad.AllOrNone}
 )
 
-// Creative of a line item.
+// Creative of a line item. Its format and size are Catalog.Shapes[Shape], its
+// texts are what [Catalog.Landing], [Catalog.Image] and [Catalog.Markup] return.
 type Creative struct {
 	ID         ad.ID
 	Attributes uint64   // bit n: AdCOM "Creative Attributes" n
 	Categories []uint16 // numbers of its categories and of all their ancestors, ascending
 	Index      int      // in Catalog.Creatives
-	Shape      uint16   // format and size as one number
-	Revision   int
-	Format     ad.Format
-	Width      int
-	Height     int
-	LandingURL string // http or https, no white space or control characters
-	Image      ad.Image
-	Markup     string
-	Domain     string // of its advertiser
-	Campaign   ad.ID
-	LineItem   ad.ID
-	Advertiser ad.ID
+	Item       uint32   // its line item's place
+	Revision   int32
+	Shape      uint16 // in Catalog.Shapes
+
+	image   uint8 // in imageTypes
+	landing span
+	content span // the digest of a banner's image as 32 bytes, or markup
 }
+
+// span is a part of Catalog.texts. A snapshot has 1 GB at most.
+type span struct{ from, n uint32 }
+
+// Shape is what a creative needs of a placement and a placement offers.
+type Shape struct {
+	Format        ad.Format
+	Width, Height int // CSS pixels
+}
+
+// Landing is where a creative's click ends: http or https, without white space
+// or control characters.
+func (c *Catalog) Landing(of *Creative) string { return c.text(of.landing) }
+
+// Image is the SHA-256 digest of a banner's image, 32 bytes, and its media type.
+func (c *Catalog) Image(of *Creative) (digest, mediaType string) {
+	return c.text(of.content), imageTypes[of.image]
+}
+
+// Markup of an HTML creative.
+func (c *Catalog) Markup(of *Creative) string { return c.text(of.content) }
+
+func (c *Catalog) text(s span) string { return c.texts[s.from : s.from+s.n] }
 
 // Placement that a request may ask for.
 type Placement struct {
@@ -108,11 +139,30 @@ type Placement struct {
 
 // LineItem finds a line item by id, nil when there is none.
 func (c *Catalog) LineItem(id ad.ID) *LineItem {
-	if i, ok := c.state.lineItems.find(id); ok {
+	if i, ok := c.place(id); ok {
 		return &c.LineItems[i]
 	}
 	return nil
 }
+
+// IDs yields those of all line items, in rank order.
+func (c *Catalog) IDs() iter.Seq[ad.ID] {
+	return func(yield func(ad.ID) bool) {
+		for i := range c.LineItems {
+			if !yield(c.LineItems[i].ID) {
+				return
+			}
+		}
+	}
+}
+
+func (c *Catalog) place(lineItem ad.ID) (int, bool) {
+	return c.state.lineItems.find(lineItem, c.lineItemID)
+}
+
+func (c *Catalog) lineItemID(place int) ad.ID { return c.LineItems[place].ID }
+
+func (c *Catalog) creativeID(place int) ad.ID { return c.Creatives[place].ID }
 
 // TierEnd is the place of the first line item beyond that tier.
 func (c *Catalog) TierEnd(tier ad.Tier) int { return c.tierEnds[tier] }

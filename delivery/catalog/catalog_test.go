@@ -71,7 +71,7 @@ func TestRankAndLookup(t *testing.T) {
 		if c.LineItem(item.ID) != item || item.Slot != book.Slot(item.ID) || item.Price != money.PerImpression(item.Cost) {
 			t.Errorf("line item %d: lookup, slot or price are wrong", item.ID)
 		}
-		if len(item.Creatives) != 2 || item.Creatives[0].LineItem != item.ID || item.Creatives[1].LineItem != item.ID {
+		if len(item.Creatives) != 2 || item.Creatives[0].Item != uint32(i) || item.Creatives[1].Item != uint32(i) {
 			t.Errorf("line item %d has creatives %v", item.ID, item.Creatives)
 		}
 	}

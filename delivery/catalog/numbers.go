@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
@@ -83,10 +84,10 @@ func ancestors(dst [][]byte, category []byte) [][]byte {
 
 // bitsOf makes attributes a set. The standard's list ends at 17, and bidders'
 // own numbers begin beyond what a snapshot can hold.
-func bitsOf(what string, attributes []uint8) (set uint64, err error) {
+func bitsOf(what string, id ad.ID, attributes []uint8) (set uint64, err error) {
 	for _, a := range attributes {
 		if a > 63 {
-			return 0, fmt.Errorf("%s has the creative attribute %d, beyond 63", what, a)
+			return 0, fmt.Errorf("%s %d has the creative attribute %d, beyond 63", what, id, a)
 		}
 		set |= 1 << a
 	}

@@ -1,9 +1,7 @@
 package catalog
 
 import (
-	"cmp"
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,12 +20,12 @@ type state struct {
 	hours    atomic.Pointer[target.Hours]
 
 	mu          sync.Mutex
-	flags       []flags   // per line item
-	lineItems   directory // by line item …
-	campaigns   directory // … and by what it belongs to
-	advertisers directory
-	creatives   directory
-	changes     []change // in the order of time, from the first Tick on
+	flags       []flags // per line item
+	lineItems   places
+	creatives   places
+	campaigns   groups   // of line items …
+	advertisers groups   // … likewise
+	moments     []moment // still to come, latest first; from the first Tick on
 	ticked      int64    // Unix microseconds of the last Tick
 	minute      int64    // of which hours holds
 }
@@ -55,10 +53,16 @@ func (f flags) live() bool     { return f.servable() && f&leased != 0 }
 // that could lease.
 func (f flags) eligible() bool { return f.servable() && f&(leased|aside) != aside }
 
-// change is a moment at which a line item comes into date or goes out of it.
-type change struct {
-	at   int64
-	item uint32
+// moment is when a line item comes into date, or goes out of it: its place, and
+// lowest whether it is the end.
+type moment uint32
+
+func (c *Catalog) at(m moment) int64 {
+	if item := &c.LineItems[m>>1]; m&1 == 0 {
+		return item.StartsAt
+	} else {
+		return item.EndsAt
+	}
 }
 
 func (s *state) init(c *Catalog) {
@@ -69,53 +73,9 @@ func (s *state) init(c *Catalog) {
 	s.halted = make([]atomic.Uint64, (len(c.Creatives)+63)/64)
 	s.flags = make([]flags, n)
 	s.ticked, s.minute = math.MinInt64, math.MinInt64
-	s.lineItems = newDirectory(n, func(i int) ad.ID { return c.LineItems[i].ID })
-	s.campaigns = newDirectory(n, func(i int) ad.ID { return c.LineItems[i].Campaign })
-	s.advertisers = newDirectory(n, func(i int) ad.ID { return c.LineItems[i].Advertiser })
-	s.creatives = newDirectory(len(c.Creatives), func(i int) ad.ID { return c.Creatives[i].ID })
-}
-
-// directory finds places by an id: sorted, at a sixth of a map's memory, for
-// looking up what changes and not what is asked.
-type directory struct {
-	places []uint32 // in the order of their ids
-	id     func(place int) ad.ID
-}
-
-func newDirectory(n int, id func(int) ad.ID) directory {
-	type entry struct {
-		id    ad.ID
-		place uint32
-	}
-	entries := make([]entry, n)
-	for i := range entries {
-		entries[i] = entry{id(i), uint32(i)}
-	}
-	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.place, b.place)) })
-	d := directory{places: make([]uint32, n), id: id}
-	for i := range entries {
-		d.places[i] = entries[i].place
-	}
-	return d
-}
-
-// all returns the places with that id.
-func (d *directory) all(id ad.ID) []uint32 {
-	compare := func(place uint32, id ad.ID) int { return cmp.Compare(d.id(int(place)), id) }
-	from, _ := slices.BinarySearchFunc(d.places, id, compare)
-	to := from
-	for to < len(d.places) && d.id(int(d.places[to])) == id {
-		to++
-	}
-	return d.places[from:to]
-}
-
-// find returns the first place with that id.
-func (d *directory) find(id ad.ID) (int, bool) {
-	if all := d.all(id); len(all) > 0 {
-		return int(all[0]), true
-	}
-	return 0, false
+	s.creatives = newPlaces(len(c.Creatives), c.creativeID)
+	s.campaigns = newGroups(n, func(place int) ad.ID { return c.LineItems[place].Campaign })
+	s.advertisers = newGroups(n, func(place int) ad.ID { return c.LineItems[place].Advertiser })
 }
 
 // set changes one flag of a line item, and its rows' bits where that matters.
@@ -124,6 +84,9 @@ func (c *Catalog) set(item int, flag flags, value bool) {
 	after := before &^ flag
 	if value {
 		after |= flag
+	}
+	if after == before {
+		return
 	}
 	c.state.flags[item] = after
 	from, to := c.Index.RowsOf(item)
@@ -142,38 +105,41 @@ func (c *Catalog) set(item int, flag flags, value bool) {
 // and the hours of the week. Call it once before serving and then once a
 // second, with bank time; it costs what has changed.
 func (c *Catalog) Tick(now time.Time) {
-	c.state.mu.Lock()
-	defer c.state.mu.Unlock()
+	s := &c.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	at := now.UnixMicro()
-	if at < c.state.ticked || c.state.ticked == math.MinInt64 {
+	if at < s.ticked || s.ticked == math.MinInt64 {
 		c.dateAll(at)
 	}
-	due := 0
-	for due < len(c.state.changes) && c.state.changes[due].at <= at {
-		c.date(int(c.state.changes[due].item), at)
-		due++
+	for n := len(s.moments); n > 0 && c.at(s.moments[n-1]) <= at; n = len(s.moments) {
+		c.date(int(s.moments[n-1]>>1), at)
+		s.moments = s.moments[:n-1]
 	}
-	c.state.changes = c.state.changes[due:]
-	c.state.ticked = at
+	s.ticked = at
 	// Zones are whole minutes off UTC, so no hour begins between two minutes.
-	if minute := at / time.Minute.Microseconds(); minute != c.state.minute {
-		c.state.minute = minute
-		c.state.hours.Store(c.Index.HoursAt(now))
+	if minute := at / time.Minute.Microseconds(); minute != s.minute {
+		s.minute = minute
+		s.hours.Store(c.Index.HoursAt(now))
 	}
 }
 
 // dateAll starts over: the first time, or when the clock was set back.
 func (c *Catalog) dateAll(at int64) {
-	c.state.changes = nil
+	var order []ranked
 	for i := range c.LineItems {
 		c.date(i, at)
-		for _, moment := range []int64{c.LineItems[i].StartsAt, c.LineItems[i].EndsAt} {
-			if moment > at && moment != math.MaxInt64 {
-				c.state.changes = append(c.state.changes, change{moment, uint32(i)})
+		for end, when := range [2]int64{c.LineItems[i].StartsAt, c.LineItems[i].EndsAt} {
+			if when > at && when != math.MaxInt64 {
+				order = append(order, ranked{^uint64(when), uint32(2*i + end)})
 			}
 		}
 	}
-	slices.SortFunc(c.state.changes, func(a, b change) int { return cmp.Compare(a.at, b.at) })
+	order = sortByKey(order)
+	c.state.moments = make([]moment, len(order))
+	for i := range order {
+		c.state.moments[i] = moment(order[i].from)
+	}
 }
 
 func (c *Catalog) date(item int, at int64) {
@@ -185,7 +151,7 @@ func (c *Catalog) date(item int, at int64) {
 func (c *Catalog) SetLive(lineItem ad.ID, live bool) {
 	c.state.mu.Lock()
 	defer c.state.mu.Unlock()
-	if item, ok := c.state.lineItems.find(lineItem); ok {
+	if item, ok := c.place(lineItem); ok {
 		c.set(item, leased, live)
 	}
 }
@@ -196,9 +162,39 @@ func (c *Catalog) SetLive(lineItem ad.ID, live bool) {
 func (c *Catalog) SetAside(lineItem ad.ID, value bool) {
 	c.state.mu.Lock()
 	defer c.state.mu.Unlock()
-	if item, ok := c.state.lineItems.find(lineItem); ok {
+	if item, ok := c.place(lineItem); ok {
 		c.set(item, aside, value)
 	}
+}
+
+// FollowSlot does both as the line item's slot says. The slot is read after the
+// lock is taken: whoever has changed it and then calls this, or finds [Follow]
+// at work, can be sure that the bits are not older than the change.
+func (c *Catalog) FollowSlot(lineItem ad.ID) {
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	if item, ok := c.place(lineItem); ok {
+		c.followSlot(item)
+	}
+}
+
+// Follow does that for every line item, a few at a time, so that others need not
+// wait for the lock.
+func (c *Catalog) Follow() {
+	const most = 1024
+	for from := 0; from < len(c.LineItems); from += most {
+		c.state.mu.Lock()
+		for item := from; item < min(from+most, len(c.LineItems)); item++ {
+			c.followSlot(item)
+		}
+		c.state.mu.Unlock()
+	}
+}
+
+func (c *Catalog) followSlot(item int) {
+	slot := c.LineItems[item].Slot
+	c.set(item, leased, slot.Load() != nil)
+	c.set(item, aside, slot.Aside())
 }
 
 // SetStopped says whether a thing may serve; kind is "advertiser", "campaign",
@@ -212,9 +208,11 @@ func (c *Catalog) SetStopped(kind string, id ad.ID, stopped bool) {
 	case "campaign":
 		c.stopAll(c.state.campaigns.all(id), stoppedCampaign, stopped)
 	case "line_item":
-		c.stopAll(c.state.lineItems.all(id), stoppedItem, stopped)
+		if item, ok := c.place(id); ok {
+			c.set(item, stoppedItem, stopped)
+		}
 	case "creative":
-		if index, ok := c.state.creatives.find(id); ok {
+		if index, ok := c.state.creatives.find(id, c.creativeID); ok {
 			c.stopCreative(index, stopped)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/hayate-ads/hayate/delivery/token"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/rule"
 	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
@@ -41,7 +42,7 @@ func newMarket(tb testing.TB, mix workload.Mix, n int) *market {
 	for i, item := range workload.LineItems(1, mix, n) {
 		id, size := ad.ID(i+1), workload.Sizes[item.Size]
 		s.LineItems = append(s.LineItems, snapshot.LineItem{
-			ID: id, Campaign: 1, Advertiser: 1, Tier: ad.Auction, CPM: item.CPM, StartsAt: now.Add(-time.Hour), Targeting: item.Rule,
+			ID: id, Campaign: 1, Advertiser: 1, Tier: ad.Auction, CostType: ad.CPM, Cost: item.CPM, StartsAt: now.Add(-time.Hour), Targeting: s.Values.Pack(item.Rule),
 		})
 		creative := bannerOf("https://shop.example/landing?utm_source=hayate&utm_campaign=spring")
 		creative.ID, creative.LineItem, creative.Revision, creative.Width, creative.Height = id, id, 1, size.Width, size.Height
@@ -64,7 +65,12 @@ func newMarket(tb testing.TB, mix workload.Mix, n int) *market {
 	}
 	for i, r := range requests {
 		req := auction.Request{Placements: []ad.ID{ad.ID(i + 1)}, Seed: uint64(i), Now: now.UnixMicro(), Process: ulid.ULID{1}, Hold: time.Minute}
-		req.Query.Country, req.Query.Device, req.Query.OS, req.Query.Keywords = r.Country, r.Device, r.OS, r.Keywords
+		req.Query.Add(rule.Country, r.Country[:])
+		req.Query.AddText(rule.DeviceType, r.Device.String())
+		req.Query.AddText(rule.OS, r.OS)
+		for _, keyword := range r.Keywords {
+			req.Query.Add(rule.Keyword, keyword)
+		}
 		m.requests = append(m.requests, req)
 	}
 	return m
@@ -72,7 +78,7 @@ func newMarket(tb testing.TB, mix workload.Mix, n int) *market {
 
 // supply is one placement per request, on the request's site and of its size.
 func supply(requests []workload.Request) *snapshot.Snapshot {
-	s := &snapshot.Snapshot{Generation: 12, Currency: "USD"}
+	s := &snapshot.Snapshot{Generation: 12, Currency: "USD", Values: new(rule.Table)}
 	for id := ad.ID(1); id <= workload.Sites; id++ {
 		s.Properties = append(s.Properties, snapshot.Property{ID: id, Publisher: 1, Kind: ad.Site, Domain: "news.example"})
 	}
@@ -151,7 +157,7 @@ func BenchmarkDecision(b *testing.B) {
 
 func (m *market) won() money.Micros {
 	if d := &m.decisions[0]; d.NoFill == auction.Filled {
-		return d.LineItem.CPM
+		return d.LineItem.Cost
 	}
 	return -1
 }

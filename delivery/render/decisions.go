@@ -53,9 +53,11 @@ func (r *Renderer) AppendDecisions(dst []byte, resp *Response) []byte {
 // appendWinner goes on behind the placement's id. Token texts are base64url and
 // need no escaping.
 func (r *Renderer) appendWinner(dst []byte, d *auction.Decision, t *Tokens) []byte {
-	c := &r.ads[d.Creative.Index]
-	dst = append(dst, c.json...)
-	dst = c.quoted.append(dst, &values{r, d, t})
+	dst = strconv.AppendInt(append(dst, `","line_item":"`...), int64(d.LineItem.ID), 10)
+	dst = strconv.AppendInt(append(dst, `","creative":"`...), int64(d.Creative.ID), 10)
+	dst = strconv.AppendInt(append(dst, `","advertiser":"`...), int64(d.LineItem.Advertiser), 10)
+	dst = append(dst, r.jsonShape[d.Creative.Shape]...)
+	dst = r.appendQuotedHTML(dst, d, t)
 	dst = append(append(dst, r.jsonClick...), t.Click...)
 	dst = append(append(dst, r.jsonImpression...), t.Impression...)
 	dst = append(append(dst, r.jsonViewable...), t.Viewable...)

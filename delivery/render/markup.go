@@ -12,21 +12,14 @@ import (
 // visitor clicks. It can neither read the page nor its cookies.
 const Sandbox = "allow-scripts allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation"
 
-// banner is a linked image.
-func banner(c *catalog.Creative, image string) template {
-	html := fmt.Sprintf(`" target="_blank" rel="noopener sponsored">`+
-		`<img src="%s" width="%d" height="%d" alt="%s" style="display:block;border:0"></a>`,
-		image, c.Width, c.Height, attribute("Advertisement: "+c.Domain))
-	return template{{`<a href="`, clickURL}, {html, none}}
-}
-
 // framed is an HTML creative in a frame of its own: a document inside of an
 // attribute, so it is escaped as one.
-func framed(c *catalog.Creative) template {
+func framed(c *catalog.Catalog, creative *catalog.Creative) template {
 	const start = `<!doctype html><meta charset="utf-8"><base target="_blank"><style>html,body{margin:0}</style>`
-	markup := parse(c.Markup, c, markupMacros).around(start, "").each(attribute)
+	markup := parse(c.Markup(creative), c, creative, markupMacros).around(start, "").each(attribute)
+	shape, advertiser := c.Shapes[creative.Shape], &c.Advertisers[c.LineItems[creative.Item].Owner]
 	frame := fmt.Sprintf(`<iframe width="%d" height="%d" title="%s" sandbox="%s" scrolling="no" style="display:block;border:0" srcdoc="`,
-		c.Width, c.Height, attribute("Advertisement: "+c.Domain), Sandbox)
+		shape.Width, shape.Height, attribute("Advertisement: "+advertiser.Domain), Sandbox)
 	return markup.around(frame, `"></iframe>`)
 }
 
@@ -66,7 +59,7 @@ func (r *Renderer) DocumentCSP() string { return documentCSP }
 // reports its impression: the answer of /v1/ad?format=js.
 func (r *Renderer) AppendJS(dst []byte, d *auction.Decision, t *Tokens) []byte {
 	dst = append(dst, `(function(s){if(!s||!s.parentNode)return;var e=document.createElement("div");e.innerHTML="`...)
-	dst = r.ads[d.Creative.Index].quoted.append(dst, &values{r, d, t})
+	dst = r.appendQuotedHTML(dst, d, t)
 	dst = append(dst, `";s.parentNode.insertBefore(e,s);new Image().src="`...)
 	dst = r.AppendImpressionURL(dst, t)
 	dst = append(dst, `";`+watchStart...)

@@ -1,8 +1,9 @@
 // Package render writes decisions as markup and JSON.
 //
-// A [Renderer] belongs to one catalog: it has cut every creative into pieces
-// once, escaped for where they will stand, so that a decision only joins pieces,
-// numbers and token texts, all of which are safe in any of those places.
+// A [Renderer] belongs to one catalog: it has cut into pieces once, escaped for
+// where they will stand, what banners have in common and what HTML creatives
+// consist of, so that a decision only joins pieces, numbers and token texts, all
+// of which are safe in any of those places.
 package render
 
 import (
@@ -24,12 +25,23 @@ type Config struct {
 
 // Renderer writes decisions made from one catalog. Swap it together with that.
 type Renderer struct {
+	catalog *catalog.Catalog
+
 	click, clickEncoded, impression, viewable []byte // tracking URLs up to the token
 
 	// The same with the JSON between them, so that an answer takes fewer steps.
 	jsonClick, jsonImpression, jsonViewable []byte
 
-	ads []compiled // by catalog.Creative.Index
+	jsonShape      []string         // members of a decision that say format and size, by shape
+	banner, quoted *form            // of all banners; quoted for a string of JSON or JavaScript
+	frames         map[int]frame    // of HTML creatives, by catalog.Creative.Index
+	landings       map[int]template // of creatives with macros in their landing URLs, likewise
+}
+
+// frame is an HTML creative, cut into pieces.
+type frame struct {
+	html   template
+	quoted template // the same for a string of JSON or JavaScript
 }
 
 // Compile prepares the creatives of c. It fails when a URL of cfg is not an
@@ -45,21 +57,44 @@ func Compile(c *catalog.Catalog, cfg Config) (*Renderer, error) {
 		return nil, err
 	}
 	r := &Renderer{
+		catalog:      c,
 		click:        []byte(tracking + "/t/c/"),
 		clickEncoded: []byte(url.QueryEscape(tracking + "/t/c/")),
 		impression:   []byte(tracking + "/t/i/"),
 		viewable:     []byte(tracking + "/t/v/"),
-		ads:          make([]compiled, len(c.Creatives)),
+		frames:       make(map[int]frame),
+		landings:     make(map[int]template),
 	}
 	r.jsonClick = fmt.Appendf(nil, `","click":"%s`, r.click)
 	r.jsonImpression = fmt.Appendf(nil, `","impressions":["%s`, r.impression)
 	r.jsonViewable = fmt.Appendf(nil, `"],"viewables":["%s`, r.viewable)
+	r.banner = newForm(r, assets, func(text string) string { return text })
+	r.quoted = newForm(r, assets, quote)
+	for _, shape := range c.Shapes {
+		r.jsonShape = append(r.jsonShape, fmt.Sprintf(`","format":"%s","width":%d,"height":%d,"html":"`, shape.Format, shape.Width, shape.Height))
+	}
 	for i := range c.Creatives {
-		if r.ads[i], err = compile(&c.Creatives[i], assets); err != nil {
+		if err := r.add(&c.Creatives[i]); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// add cuts into pieces what cannot be written from the catalog as it is.
+func (r *Renderer) add(c *catalog.Creative) error {
+	switch format := r.catalog.Shapes[c.Shape].Format; format {
+	case ad.Banner:
+	case ad.HTML:
+		html := framed(r.catalog, c)
+		r.frames[c.Index] = frame{html, html.each(quote)}
+	default:
+		return fmt.Errorf("creative %d is of format %q, which cannot be shown", c.ID, format)
+	}
+	if landing := r.catalog.Landing(c); hasMacro(landing) {
+		r.landings[c.Index] = parse(landing, r.catalog, c, landingMacros)
+	}
+	return nil
 }
 
 // base checks a URL that others are made from. Its characters mean nothing in
@@ -88,9 +123,13 @@ type Tokens struct {
 // Sign makes the three tokens of a filled decision into t, the click's with the
 // landing URL, macros expanded.
 func (r *Renderer) Sign(t *Tokens, s *token.Signer, d *auction.Decision) {
-	t.landing = r.ads[d.Creative.Index].landing.append(t.landing[:0], &values{decision: d})
+	landing := r.catalog.Landing(d.Creative)
+	t.landing = append(t.landing[:0], landing...)
+	if hasMacro(landing) {
+		t.landing = r.landings[d.Creative.Index].append(t.landing[:0], &values{decision: d})
+	}
 	if len(t.landing) > token.MaxLanding {
-		t.landing = append(t.landing[:0], d.Creative.LandingURL...)
+		t.landing = append(t.landing[:0], landing...)
 	}
 	s.Begin(&d.Claim)
 	t.Impression = s.Append(t.Impression[:0], token.Impression, nil)
@@ -101,7 +140,18 @@ func (r *Renderer) Sign(t *Tokens, s *token.Signer, d *auction.Decision) {
 // AppendHTML appends the markup of a filled decision, as it stands in "html". It
 // holds no impression pixel: whoever shows it calls the impression URL.
 func (r *Renderer) AppendHTML(dst []byte, d *auction.Decision, t *Tokens) []byte {
-	return r.ads[d.Creative.Index].html.append(dst, &values{r, d, t})
+	if r.catalog.Shapes[d.Creative.Shape].Format == ad.Banner {
+		return r.banner.append(dst, r.catalog, d.Creative, t.Click)
+	}
+	return r.frames[d.Creative.Index].html.append(dst, &values{r, d, t})
+}
+
+// appendQuotedHTML is AppendHTML for the inside of a string of JSON or JavaScript.
+func (r *Renderer) appendQuotedHTML(dst []byte, d *auction.Decision, t *Tokens) []byte {
+	if r.catalog.Shapes[d.Creative.Shape].Format == ad.Banner {
+		return r.quoted.append(dst, r.catalog, d.Creative, t.Click)
+	}
+	return r.frames[d.Creative.Index].quoted.append(dst, &values{r, d, t})
 }
 
 // AppendImpressionURL appends the URL that reports the impression.
@@ -112,37 +162,4 @@ func (r *Renderer) AppendImpressionURL(dst []byte, t *Tokens) []byte {
 // AppendViewableURL appends the URL that reports the ad as viewable.
 func (r *Renderer) AppendViewableURL(dst []byte, t *Tokens) []byte {
 	return append(append(dst, r.viewable...), t.Viewable...)
-}
-
-// extensions of images in the bucket, by media type.
-var extensions = map[string]string{"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif"}
-
-// compiled is one creative, cut into pieces.
-type compiled struct {
-	html    template
-	quoted  template // html, escaped for a string of JSON or JavaScript
-	landing template
-	json    []byte // members of the decision from the placement's closing quote to html's opening one
-}
-
-func compile(c *catalog.Creative, assets string) (compiled, error) {
-	made := compiled{
-		landing: parse(c.LandingURL, c, landingMacros),
-		json: fmt.Appendf(nil, `","line_item":"%d","creative":"%d","advertiser":"%d","format":"%s","width":%d,"height":%d,"html":"`,
-			c.LineItem, c.ID, c.Advertiser, c.Format, c.Width, c.Height),
-	}
-	switch c.Format {
-	case ad.Banner:
-		extension := extensions[c.Image.Type]
-		if extension == "" {
-			return made, fmt.Errorf("creative %d has an image of type %q", c.ID, c.Image.Type)
-		}
-		made.html = banner(c, assets+"/"+c.Image.SHA256+"."+extension)
-	case ad.HTML:
-		made.html = framed(c)
-	default:
-		return made, fmt.Errorf("creative %d is of format %q, which cannot be shown", c.ID, c.Format)
-	}
-	made.quoted = made.html.each(quote)
-	return made, nil
 }

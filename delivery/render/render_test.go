@@ -59,8 +59,8 @@ func show(t *testing.T, creative snapshot.Creative) *shown {
 	s := &snapshot.Snapshot{
 		Generation:  5,
 		Advertisers: []snapshot.Advertiser{{ID: 1, Domain: `brand".example`, TimeZone: "UTC"}},
-		LineItems: []snapshot.LineItem{{ID: 2, Campaign: 4, Advertiser: 1, Tier: ad.Auction, CPM: money.Unit, StartsAt: now,
-			Targeting: rule.Rule{Conjunctions: []rule.Conjunction{nil}}}},
+		LineItems: []snapshot.LineItem{{ID: 2, Campaign: 4, Advertiser: 1, Tier: ad.Auction, CostType: ad.CPM, Cost: money.Unit, StartsAt: now,
+			Targeting: rule.Packed{0}}},
 		Creatives:  []snapshot.Creative{creative},
 		Properties: []snapshot.Property{{ID: 8, Publisher: 7, Kind: ad.Site}},
 		Placements: []snapshot.Placement{{ID: 9, Property: 8, Formats: []ad.Format{creative.Format}, Sizes: []ad.Size{{Width: 300, Height: 250}}}},
@@ -345,8 +345,7 @@ func TestCompileRefuses(t *testing.T) {
 	for _, odd := range []string{`"`, "'", "<", "&", "?x=1", "\\", "%41", "é"} {
 		f("https://a.example/"+odd, "https://a.example", fmt.Sprintf("tracking URL %q holds other characters than letters, digits and :/.-_~[]", "https://a.example/"+odd))
 	}
-	c.Creatives = []catalog.Creative{{ID: 7, Format: ad.Video}}
+	c.Shapes = []catalog.Shape{{Format: ad.Video}}
+	c.Creatives = []catalog.Creative{{ID: 7}}
 	f("https://a.example", "https://a.example", `creative 7 is of format "video", which cannot be shown`)
-	c.Creatives = []catalog.Creative{{ID: 7, Format: ad.Banner, Image: ad.Image{Type: "image/svg+xml"}}}
-	f("https://a.example", "https://a.example", `creative 7 has an image of type "image/svg+xml"`)
 }

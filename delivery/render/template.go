@@ -33,19 +33,23 @@ var (
 	landingMacros = map[string]macro{"PLACEMENT_ID": placementID, "CACHEBUSTER": cacheBuster}
 )
 
+// hasMacro tells of text that may have one; without, text is written as it is.
+func hasMacro(text string) bool { return strings.Contains(text, "${") }
+
 // constants are macros that are known when the creative is.
-func constants(name string, c *catalog.Creative) (string, bool) {
+func constants(name string, c *catalog.Catalog, creative *catalog.Creative) (string, bool) {
+	item, shape := &c.LineItems[creative.Item], &c.Shapes[creative.Shape]
 	switch name {
 	case "CREATIVE_ID":
-		return strconv.FormatInt(int64(c.ID), 10), true
+		return strconv.FormatInt(int64(creative.ID), 10), true
 	case "LINE_ITEM_ID":
-		return strconv.FormatInt(int64(c.LineItem), 10), true
+		return strconv.FormatInt(int64(item.ID), 10), true
 	case "CAMPAIGN_ID":
-		return strconv.FormatInt(int64(c.Campaign), 10), true
+		return strconv.FormatInt(int64(item.Campaign), 10), true
 	case "WIDTH":
-		return strconv.Itoa(c.Width), true
+		return strconv.Itoa(shape.Width), true
 	case "HEIGHT":
-		return strconv.Itoa(c.Height), true
+		return strconv.Itoa(shape.Height), true
 	}
 	return "", false
 }
@@ -61,7 +65,7 @@ type piece struct {
 
 // parse cuts text at its macros, ${NAME}. Unknown ones stay as they are: in
 // markup they may be JavaScript.
-func parse(text string, c *catalog.Creative, macros map[string]macro) template {
+func parse(text string, c *catalog.Catalog, creative *catalog.Creative, macros map[string]macro) template {
 	var t template
 	var literal strings.Builder
 	for {
@@ -72,7 +76,7 @@ func parse(text string, c *catalog.Creative, macros map[string]macro) template {
 		}
 		text = after
 		name, rest, closed := strings.Cut(after, "}")
-		value, constant := constants(name, c)
+		value, constant := constants(name, c, creative)
 		switch {
 		case closed && constant:
 			literal.WriteString(value)
