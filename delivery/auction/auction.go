@@ -7,6 +7,7 @@
 package auction
 
 import (
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -23,28 +24,12 @@ type Request struct {
 	Country    [2]byte      // of the visitor, for reports: ISO 3166-1 alpha-2, zero: unknown
 	Device     event.DeviceType
 	Placements []ad.ID   // decided in this order; no creative shows twice among them
-	Seed       uint64    // breaks ties; random per request, never derived from the time
+	Seed       uint64    // decides among equals; random per request, never derived from the time
 	Now        int64     // bank time in Unix microseconds
 	Process    ulid.ULID // this process, for reservations without a lease: a test's
 	Hold       time.Duration
 	Flags      event.Flags // with event.Test, leases are looked at and not touched, and nothing bills
 }
-
-// Reason is why a placement stays empty. It is a metric tag and a column of
-// reports: the list is closed.
-type Reason string
-
-// The reasons; where several line items failed differently it is the one that
-// came closest to winning, which is the lower in this list.
-const (
-	Filled           Reason = ""
-	UnknownPlacement Reason = "unknown_placement" // not in this catalog
-	NoMatch          Reason = "no_match"          // no eligible line item targets this request
-	BelowFloor       Reason = "below_floor"       // matches, but priced below the placement's floor
-	Excluded         Reason = "excluded"          // matches, but its advertiser is blocked here or its creative is shown already
-	NoCreative       Reason = "no_creative"       // nobody has a creative of its formats and sizes, or it is stopped
-	NoLease          Reason = "no_lease"          // would have won, but has no lease, or too little left on it
-)
 
 // Decision is the answer for one placement.
 type Decision struct {
@@ -58,26 +43,35 @@ type Decision struct {
 
 // Run decides every placement of req and appends the decisions, one per
 // placement in the same order. The winner is the live line item of the lowest
-// tier number, then of the highest price, that targets the request, has a
-// creative that fits, reaches the floor, is not blocked, and can reserve its
-// price; ties are broken by the seed. Losing touches no lease. A test asks what
-// would be shown, budgets aside: it needs no lease and touches none, so that
-// whoever asks for tests cannot use up what others wait for.
+// tier number, then of the highest urgency (guaranteed) or value (auction), that
+// targets the request, reaches the floor, is not excluded, has a creative that
+// fits, and can reserve its price. Among equals the seed decides, by weight.
+// Losing touches no lease. A test asks what would be shown, budgets aside: it
+// needs no lease and touches none, so that whoever asks for tests cannot use up
+// what others wait for.
+//
+// The placements of a request are one decision: no creative shows twice, nor do
+// two line items that share a label, and roadblocks are kept. They are decided in
+// the order of the request, each with what the ones before left over: the
+// publisher, who knows what each of them is worth, says by that order which one
+// chooses first. The engine reorders nothing, neither for its own revenue nor for
+// an advertiser's; only companions, who need several placements or none, come
+// before (and then no placement gets a line item that ranks below what it could
+// have had).
 func Run(c *catalog.Catalog, req *Request, s *Scratch, dst []Decision) []Decision {
-	s.begin(c, req)
 	w := leased
 	if req.Flags&event.Test != 0 {
 		w = anyway
 	}
-	for i := range req.Placements {
-		dst = append(dst, Decision{Placement: req.Placements[i]})
-		d := &dst[len(dst)-1]
-		found, reason := s.decide(i, w)
-		if reason != Filled {
-			d.NoFill = reason
-			continue
+	s.begin(c, req, w)
+	s.counting = w == leased
+	s.decide()
+	s.lookAgain()
+	for i := range s.slots {
+		dst = append(dst, Decision{Placement: req.Placements[i], NoFill: reasons[s.slots[i].verdict]})
+		if s.slots[i].verdict == fits {
+			s.fill(&dst[len(dst)-1], &s.slots[i])
 		}
-		s.fill(d, found)
 	}
 	return dst
 }
@@ -86,32 +80,29 @@ func Run(c *catalog.Catalog, req *Request, s *Scratch, dst []Decision) []Decisio
 // eligible one had a lease, and are not live: what to ask the bank for. It
 // reserves nothing. A line item may be named more than once.
 func Wants(c *catalog.Catalog, req *Request, s *Scratch, dst []ad.ID) []ad.ID {
-	s.begin(c, req)
+	s.begin(c, req, asking)
+	s.decide()
 	live := c.Live()
-	for i := range req.Placements {
-		found, reason := s.decide(i, asking)
-		if reason != Filled {
+	for i := range s.slots {
+		if s.slots[i].verdict != fits {
 			continue
 		}
-		s.used = append(s.used, found.creative.Index)
-		if row, _ := c.Index.RowsOf(found.item); live[row>>6].Load()&(1<<(row&63)) == 0 {
-			dst = append(dst, c.LineItems[found.item].ID)
+		item := s.slots[i].winner.item
+		if row, _ := c.Index.RowsOf(item); !has(live, row) {
+			dst = append(dst, c.LineItems[item].ID)
 		}
 	}
 	return dst
 }
 
 // fill completes the decision for its winner.
-func (s *Scratch) fill(d *Decision, found winner) {
+func (s *Scratch) fill(d *Decision, l *slot) {
+	found := &l.winner
 	item := &s.catalog.LineItems[found.item]
-	d.LineItem, d.Creative, d.Seed = item, found.creative, found.seed
-	s.used = append(s.used, found.creative.Index)
-	price, bills := item.Price, event.BillsImpression
+	d.LineItem, d.Creative, d.Seed = item, found.creative, l.seed
+	price, bills := found.price, billing(item)
 	if s.request.Flags&event.Test != 0 {
-		price = 0
-	}
-	if price == 0 {
-		bills = event.BillsNothing
+		price, bills = 0, event.BillsNothing
 	}
 	d.Claim = event.Reservation{
 		Process: s.request.Process, Index: found.index,
@@ -125,5 +116,66 @@ func (s *Scratch) fill(d *Decision, found winner) {
 		// The lease's own process, not the request's: that may have changed its id
 		// between the two, and settle knows a lease by its process.
 		d.Claim.Lease, d.Claim.Process = found.lease.ID, found.lease.Process
+	}
+}
+
+// billing is the event that charges for a line item's ads. What bills a click or
+// a conversion reserves nothing for the impression.
+func billing(line *catalog.LineItem) event.Bills {
+	switch {
+	case line.CostType() == ad.CPC:
+		return event.BillsClick
+	case line.CostType() == ad.CPA:
+		return event.BillsConversion
+	case line.Price == 0:
+		return event.BillsNothing
+	}
+	return event.BillsImpression
+}
+
+// lookAgain names the reason of placements for which nobody live could win: who
+// is merely without a lease is worth another walk, since this request needs no
+// tokens and no markup there, and shows the bank what to lease.
+func (s *Scratch) lookAgain() {
+	if s.way != leased || !slices.ContainsFunc(s.slots, wanting) {
+		return
+	}
+	s.way = anyway
+	s.forgetRivals()
+	s.lookForCompanions()
+	for i := range s.slots {
+		l := &s.slots[i]
+		if !wanting(*l) {
+			continue
+		}
+		s.turnTo(l)
+		item, v := s.first()
+		if v == fits {
+			s.lose(item, noLease)
+			v = noLease
+		}
+		l.verdict = max(l.verdict, v)
+	}
+}
+
+// wanting tells whether the reason of an empty slot may be another one.
+func wanting(l slot) bool { return l.open() && l.verdict != noLease }
+
+// lookForCompanions finds those that only lack a lease.
+func (s *Scratch) lookForCompanions() {
+	if s.catalog.Companions() == nil {
+		return
+	}
+	s.gatherCompanions()
+	for i := range s.companions {
+		if s.place(&s.companions[i]) != fits {
+			continue
+		}
+		s.lose(s.companions[i].item, noLease)
+		for at := range s.slots[:min(len(s.slots), maxSeats)] {
+			if s.seating.holder[at] >= 0 {
+				s.slots[at].verdict = noLease
+			}
+		}
 	}
 }

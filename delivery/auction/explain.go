@@ -1,13 +1,9 @@
 package auction
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/hayate-ads/hayate/delivery/catalog"
-	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/rule"
@@ -21,74 +17,121 @@ type Explanation struct {
 	Advertiser ad.ID        `json:"advertiser"`
 	Rank       int          `json:"rank"` // from 1, over all line items
 	Tier       ad.Tier      `json:"tier"`
-	CPM        money.Micros `json:"cpm"`
-	Outcome    Outcome      `json:"outcome"`
-	Predicate  string       `json:"predicate,omitempty"` // what failed: "country", "floor", "advertiser", …
-	Wanted     string       `json:"wanted,omitempty"`    // what the line item or the placement asks for
-	Got        string       `json:"got,omitempty"`       // what was there instead; "unknown" where the request lacks it
-	Creative   ad.ID        `json:"creative,omitempty"`  // of the winner
+	Value      money.Micros `json:"value"` // expected, per mille
+	Outcome    Reason       `json:"outcome"`
+	Causes     []Cause      `json:"causes,omitempty"`   // of any outcome but Won: all of them have to change
+	Creative   ad.ID        `json:"creative,omitempty"` // of the winner
+	Price      money.Micros `json:"price,omitempty"`    // of the winner's impression
 }
 
-// Outcome is what became of a line item.
-type Outcome string
-
-// The outcomes, in the order in which a line item meets them.
+// What may become of a line item beside the reasons from [NoMatch] on.
 const (
-	Won           Outcome = "won"
-	Outbid        Outcome = "outbid" // could have won; Wanted is the winner
-	Stopped       Outcome = "stopped"
-	OutOfDate     Outcome = "out_of_date"
-	Mismatch      Outcome = "no_match"
-	Creativeless  Outcome = "no_creative"
-	UnderFloor    Outcome = "below_floor"
-	ExcludedThere Outcome = "excluded"
-	Leaseless     Outcome = "no_lease"
+	Won       Reason = "won"
+	Stopped   Reason = "stopped"
+	OutOfDate Reason = "out_of_date"
 )
 
+// Page bounds an explanation. The zero Page asks for everything, in rank order.
+type Page struct {
+	LineItem ad.ID // this one only; 0: any
+	Offset   int   // rows of each placement to leave out
+	Limit    int   // rows of each placement; 0: all. With a limit the nearest come first
+}
+
 // Explain says for every placement of req and every line item, in rank order,
-// the first thing that keeps it from winning, with both values, or that it wins.
-// It reserves nothing and may allocate; unknown placements have no explanations.
+// that it wins, or a smallest set of things that keep it from that. It reserves
+// nothing and may allocate; unknown placements have no explanations.
 //
 // Who matches and who wins is asked of the same index and the same walk that
 // decide requests; only the words for it are found here.
 func Explain(c *catalog.Catalog, req *Request) []Explanation {
-	e := &explainer{scratch: new(Scratch)}
-	s := e.scratch
-	s.begin(c, req)
 	var all []Explanation
-	for i := range req.Placements {
-		found, reason := s.decide(i, peeked)
-		if s.placement == nil {
+	ExplainEach(c, req, Page{}, func(x *Explanation) bool {
+		all = append(all, *x)
+		return true
+	})
+	return all
+}
+
+// ExplainEach is [Explain], a row at a time, until yield says false: 20
+// placements times a million line items are never in memory at once. The row is
+// only valid during the call. With a limit the winner comes first, then who lost
+// to it, then who lacks a lease, a creative, a permission or the floor, then who
+// mismatches in one term, in two, and so on; last who is stopped or out of date.
+func ExplainEach(c *catalog.Catalog, req *Request, page Page, yield func(*Explanation) bool) {
+	e := &explainer{scratch: new(Scratch), page: page}
+	s := e.scratch
+	s.begin(c, req, peeked)
+	s.seatCompanions()
+	for i := range s.slots {
+		l := &s.slots[i]
+		if l.placement == nil {
 			continue
 		}
-		e.winner = -1
-		if reason == Filled {
-			e.winner = found.item
+		found, v, open := l.winner, l.verdict, l.open()
+		if open {
+			s.turnTo(l)
+			found, v = s.walk()
 		}
-		e.match()
-		for item := range c.LineItems {
-			all = append(all, e.explain(item))
+		e.slot, e.winner = l, nil
+		if v == fits {
+			e.winner = &found
 		}
-		if reason == Filled {
-			all[len(all)-len(c.LineItems)+found.item].Creative = found.creative.ID
-			s.used = append(s.used, found.creative.Index)
+		if !e.explainAll(yield) {
+			return
+		}
+		if open && v == fits {
+			s.show(l, found)
 		}
 	}
-	return all
 }
 
 // explainer finds the words for one placement after another.
 type explainer struct {
 	scratch *Scratch
-	winner  int    // -1: none
-	matches []bool // by line item: what the index says
+	page    Page
+	slot    *slot
+	winner  *winner // nil: none
+	matches []bool  // by line item: what the index says
 	has     rule.Request
+}
+
+// explainAll explains the line items that the page asks for.
+func (e *explainer) explainAll(yield func(*Explanation) bool) bool {
+	s := e.scratch
+	s.turnTo(e.slot)
+	e.match()
+	show := func(item int) bool {
+		x := e.explain(item)
+		return yield(&x)
+	}
+	if e.page.LineItem != 0 {
+		item := slices.IndexFunc(s.catalog.LineItems, func(l catalog.LineItem) bool { return l.ID == e.page.LineItem })
+		return item < 0 || show(item)
+	}
+	if e.page.Limit > 0 {
+		for _, item := range e.nearest() {
+			if !show(int(item)) {
+				return false
+			}
+		}
+		return true
+	}
+	for item := e.page.Offset; item < len(s.catalog.LineItems); item++ {
+		if !show(item) {
+			return false
+		}
+	}
+	return true
 }
 
 // match asks the index about all line items at once.
 func (e *explainer) match() {
 	s := e.scratch
-	e.matches = make([]bool, len(s.catalog.LineItems))
+	if e.matches == nil {
+		e.matches = make([]bool, len(s.catalog.LineItems))
+	}
+	clear(e.matches)
 	s.scan.Start(s.placement.Supply, s.catalog.Index.All())
 	for row := s.scan.Next(); row >= 0; row = s.scan.Next() {
 		e.matches[s.catalog.Index.Item(row)] = true
@@ -101,172 +144,129 @@ func (e *explainer) explain(item int) Explanation {
 	line := &s.catalog.LineItems[item]
 	x := Explanation{
 		Placement: s.placement.ID, LineItem: line.ID, Campaign: line.Campaign, Advertiser: line.Advertiser,
-		Rank: item + 1, Tier: line.Tier, CPM: line.Value,
+		Rank: item + 1, Tier: line.Tier, Value: line.Value, Outcome: e.outcome(item),
 	}
-	standing := s.catalog.Standing(item)
-	switch {
-	case item == e.winner:
-		x.Outcome = Won
-	case standing.StoppedBy != "":
-		x.because(Stopped, standing.StoppedBy, "running", "stopped")
-	case standing.OutOfDate:
-		x.because(OutOfDate, "dates", dates(line), moment(s.request.Now))
-	case !e.matches[item]:
-		e.explainMismatch(&x, line)
+	switch x.Outcome {
+	case Won:
+		x.Creative, x.Price = e.winner.creative.ID, e.winner.price
+	case Stopped:
+		x.Causes = because(s.catalog.Standing(item).StoppedBy, "running", "stopped")
+	case OutOfDate:
+		x.Causes = because("dates", dates(line), moment(s.request.Now))
+	case NoMatch:
+		x.Causes = e.mismatches(item)
+		if len(x.Causes) == 1 && x.Causes[0].Predicate == shapePredicate {
+			x.Outcome = NoCreative
+		}
 	default:
-		e.explainLoss(&x, item, standing.Leased)
+		x.Causes = e.loss(item)
 	}
 	return x
 }
 
-func (x *Explanation) because(outcome Outcome, predicate, wanted, got string) {
-	x.Outcome, x.Predicate, x.Wanted, x.Got = outcome, predicate, wanted, got
+// outcome tells a line item's fate in a word.
+func (e *explainer) outcome(item int) Reason {
+	if e.winner != nil && item == e.winner.item {
+		return Won
+	}
+	switch standing := e.scratch.catalog.Standing(item); {
+	case standing.StoppedBy != "":
+		return Stopped
+	case standing.OutOfDate:
+		return OutOfDate
+	case !e.matches[item]:
+		return NoMatch
+	}
+	return reasons[e.verdict(item)]
 }
 
-func dates(line *catalog.LineItem) string {
-	if line.EndsAt > time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro() {
-		return "from " + moment(line.StartsAt)
-	}
-	return "from " + moment(line.StartsAt) + " to " + moment(line.EndsAt)
-}
-
-func moment(at int64) string { return time.UnixMicro(at).UTC().Format(time.RFC3339) }
-
-// explainMismatch names a term of the conjunction that fails in the fewest.
-func (e *explainer) explainMismatch(x *Explanation, line *catalog.LineItem) {
-	has := e.has
-	if hours := e.scratch.query.Hours; hours != nil {
-		has[rule.HourOfWeek] = []string{strconv.Itoa(hours.HourOfZone(int(line.Zone)))}
-	}
-	var failing *rule.Term
-	fewest := -1
-	for _, conjunction := range e.scratch.catalog.Values.Unpack(line.Targeting).Conjunctions {
-		term, n := failures(conjunction, has)
-		if fewest < 0 || n < fewest {
-			failing, fewest = term, n
-		}
-	}
-	switch {
-	case fewest < 0:
-		x.because(Mismatch, "targeting", "nothing: its rule can never be satisfied", "")
-	case fewest > 0:
-		x.because(Mismatch, failing.Dimension.String(), wanted(failing), got(has[failing.Dimension]))
-		if failing.Dimension == rule.HourOfWeek {
-			x.Got += " in " + e.scratch.catalog.ZoneName(line.Zone)
-		}
-	default:
-		e.explainShapes(x, line)
-	}
-}
-
-// failures counts the terms that fail, and returns the first one.
-func failures(conjunction rule.Conjunction, has rule.Request) (first *rule.Term, n int) {
-	for i := range conjunction {
-		if !(rule.Conjunction{conjunction[i]}).Match(has) {
-			if n == 0 {
-				first = &conjunction[i]
-			}
-			n++
-		}
-	}
-	return first, n
-}
-
-func (e *explainer) explainShapes(x *Explanation, line *catalog.LineItem) {
-	var wanted, got []string
-	p := e.scratch.placement
-	for _, format := range p.Formats {
-		for _, size := range p.Sizes {
-			wanted = append(wanted, fmt.Sprintf("%s %dx%d", format, size.Width, size.Height))
-		}
-	}
-	for i := range line.Creatives {
-		creative := &line.Creatives[i]
-		got = append(got, fmt.Sprintf("%s %dx%d", creative.Format, creative.Width, creative.Height))
-	}
-	x.because(Creativeless, "size", list("one of ", wanted), list("", got))
-	if len(got) == 0 {
-		x.Got = "no approved creative"
-	}
-}
-
-// explainLoss is for line items that match: the auction's own filter speaks.
-func (e *explainer) explainLoss(x *Explanation, item int, live bool) {
+// verdict is for line items that match and did not win: the auction's own
+// filter speaks.
+func (e *explainer) verdict(item int) verdict {
 	s := e.scratch
 	line := &s.catalog.LineItems[item]
-	found, reason := s.consider(item)
-	if reason == Filled && live {
-		s.way = peeked
-		reason = s.take(&found)
-	} else if reason == Filled {
-		reason = NoLease
+	var v verdict
+	if line.Roadblock() == ad.AllOrNone {
+		if v = s.admits(line, item); v == fits {
+			v = e.companionVerdict(item)
+		}
+	} else if _, v = s.consider(item); v == fits && s.leasable(item, 1) {
+		v = outbid
 	}
-	switch reason {
-	case BelowFloor:
-		x.because(UnderFloor, "floor", s.placement.Floor.String(), line.Value.String())
-	case NoCreative:
-		x.because(Creativeless, "creative", "one that is running", "stopped")
-	case Excluded:
-		e.explainExcluded(x, line)
-	case NoLease:
-		x.because(Leaseless, "lease", line.Price.String(), leaseState(found, s.request.Now))
-	default:
-		x.because(Outbid, "rank", "", "")
-		if e.winner >= 0 {
-			winner := &s.catalog.LineItems[e.winner]
-			x.Wanted = fmt.Sprintf("line item %d: tier %d, CPM %v", winner.ID, winner.Tier, winner.Value)
-			x.Got = fmt.Sprintf("tier %d, CPM %v", line.Tier, line.Value)
+	if v == fits || (v == outbid && !s.catalog.Standing(item).Leased) {
+		return noLease
+	}
+	return v
+}
+
+// companionVerdict is what was found when its seats were looked for.
+func (e *explainer) companionVerdict(item int) verdict {
+	s := e.scratch
+	if !s.catalog.Standing(item).Leased {
+		return noLease
+	}
+	at, met := slices.BinarySearchFunc(s.companions, item, func(c companion, item int) int { return c.item - item })
+	if !met || s.companions[at].found == fits || s.companions[at].found == noMatch {
+		return byRoadblock
+	}
+	return s.companions[at].found
+}
+
+// nearest are the line items of the page, those nearest to winning first, in
+// rank order among equals.
+func (e *explainer) nearest() []uint32 {
+	n := len(e.scratch.catalog.LineItems)
+	distances := make([]uint8, n)
+	var count [256]int
+	near := 0
+	for item := range distances {
+		distances[item] = distanceOf(e.outcome(item))
+		if distances[item] < mismatch {
+			near++
 		}
 	}
+	for item := range distances {
+		// How many terms fail is worth finding out only where it decides who is shown.
+		if distances[item] == mismatch && near < e.page.Offset+e.page.Limit {
+			distances[item] = mismatch + uint8(min(len(e.mismatches(item)), int(away-mismatch-1)))
+		}
+		count[distances[item]]++
+	}
+	order, at := make([]uint32, n), 0
+	for d := range count {
+		count[d], at = at, at+count[d]
+	}
+	for item, d := range distances {
+		order[count[d]] = uint32(item)
+		count[d]++
+	}
+	from := min(e.page.Offset, n)
+	return order[from:min(from+e.page.Limit, n)]
 }
 
-func (e *explainer) explainExcluded(x *Explanation, line *catalog.LineItem) {
-	if e.scratch.blocks(line.Advertiser) {
-		x.because(ExcludedThere, "advertiser", "none that the placement blocks", strconv.FormatInt(int64(line.Advertiser), 10))
-		return
-	}
-	x.because(ExcludedThere, "creative", "one not shown yet in this request", "shown already")
-}
+// Distances from winning: below mismatch the line item matches, from away on it
+// is not in the market.
+const (
+	mismatch = 10
+	away     = 250
+)
 
-func leaseState(found winner, now int64) string {
-	if found.lease == nil {
-		return "no lease"
+func distanceOf(outcome Reason) uint8 {
+	switch outcome {
+	case Won:
+		return 0
+	case Outbid:
+		return 1
+	case NoLease:
+		return 2
+	case NoCreative:
+		return 3
+	case Excluded:
+		return 4
+	case BelowFloor:
+		return 5
+	case NoMatch:
+		return mismatch
 	}
-	left, impressions := found.lease.Left()
-	if now < found.lease.From || now >= found.lease.Until {
-		return "a lease outside its time"
-	}
-	return fmt.Sprintf("%v and %d impressions left", left, impressions)
-}
-
-// plain is the request as rules see it, but for the hour, which depends on the
-// line item.
-func plain(p *catalog.Placement, q *target.Query) rule.Request {
-	has := q.Plain()
-	has[rule.Placement] = []string{strconv.FormatInt(int64(p.ID), 10)}
-	has[rule.Property] = []string{strconv.FormatInt(int64(p.Property), 10)}
-	return has
-}
-
-func wanted(t *rule.Term) string {
-	if t.Exclude {
-		return list("none of ", t.Values)
-	}
-	return list("one of ", t.Values)
-}
-
-func got(values []string) string {
-	if len(values) == 0 {
-		return "unknown"
-	}
-	return list("", values)
-}
-
-// list bounds what is shown of a long list.
-func list(before string, values []string) string {
-	const most = 20
-	if len(values) > most {
-		return fmt.Sprintf("%s%s, … (%d values)", before, strings.Join(values[:most], ", "), len(values))
-	}
-	return before + strings.Join(values, ", ")
+	return away
 }

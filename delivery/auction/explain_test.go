@@ -14,7 +14,7 @@ import (
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	w := newWorld()
+	w := newWorld(2)
 	w.snapshot.Placements[0].Floor = 2 * money.Unit
 	w.snapshot.Placements[0].BlockedAdvertisers = []ad.ID{7}
 	w.add(1, ad.Auction, 5*money.Unit, everything)
@@ -37,29 +37,32 @@ func TestExplain(t *testing.T) {
 	}
 	c := w.compile(t)
 	c.SetStopped("advertiser", 11, true)
-	req := ask(1)
-	req.Query.Country = [2]byte{'J', 'P'}
+	req := with(ask(1), rule.Country, "JP")
 	type line struct {
-		ID                     ad.ID
-		Outcome                auction.Outcome
-		Predicate, Wanted, Got string
+		ID      ad.ID
+		Outcome auction.Reason
+		Causes  []auction.Cause
 	}
 	var got []line
 	for _, x := range auction.Explain(c, req) {
-		got = append(got, line{x.LineItem, x.Outcome, x.Predicate, x.Wanted, x.Got})
+		got = append(got, line{x.LineItem, x.Outcome, x.Causes})
+	}
+	texts := func(t ...string) []string { return t }
+	cause := func(predicate, wanted, got string) []auction.Cause {
+		return []auction.Cause{{Predicate: predicate, Wanted: texts(wanted), Got: texts(got)}}
 	}
 	want := []line{
-		{11, auction.Stopped, "advertiser", "running", "stopped"},
-		{10, auction.Creativeless, "size", "one of banner 300x250", "banner 728x250"},
-		{9, auction.OutOfDate, "dates", "from 2026-11-20T19:00:00Z", "2026-11-20T18:00:00Z"},
-		{8, auction.Mismatch, "hour_of_week", "one of 0", "123 in Asia/Tokyo"},
-		{6, auction.Leaseless, "lease", "0.008", "no lease"},
-		{7, auction.ExcludedThere, "advertiser", "none that the placement blocks", "7"},
-		{4, auction.Mismatch, "keyword", "one of a=1", "unknown"},
-		{3, auction.Mismatch, "country", "one of DE, US", "JP"},
-		{1, auction.Won, "", "", ""},
-		{2, auction.Outbid, "rank", "line item 1: tier 3, CPM 5.00", "tier 3, CPM 4.00"},
-		{5, auction.UnderFloor, "floor", "2.00", "1.00"},
+		{11, auction.Stopped, cause("advertiser", "running", "stopped")},
+		{10, auction.NoCreative, cause("size", "banner 300x250", "banner 728x250")},
+		{9, auction.OutOfDate, cause("dates", "from 2026-11-20T19:00:00Z", "2026-11-20T18:00:00Z")},
+		{8, auction.NoMatch, []auction.Cause{{Predicate: "hour_of_week", Wanted: texts("0"), Got: texts("123"), Zone: "Asia/Tokyo"}}},
+		{6, auction.NoLease, cause("lease", "0.008", "no lease")},
+		{7, auction.Excluded, []auction.Cause{{Predicate: "advertiser", Exclude: true, Wanted: texts("7"), Got: texts("7")}}},
+		{4, auction.NoMatch, []auction.Cause{{Predicate: "keyword", Wanted: texts("a=1")}}},
+		{3, auction.NoMatch, []auction.Cause{{Predicate: "country", Wanted: texts("DE", "US"), Got: texts("JP")}}},
+		{1, auction.Won, nil},
+		{2, auction.Outbid, cause("rank", "line item 1: auction, value 5.00, weight 1", "auction, value 4.00, weight 1")},
+		{5, auction.BelowFloor, cause("floor", "2.00", "1.00")},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("explanations (-want +got):\n%s", diff)

@@ -1,125 +1,52 @@
 package auction
 
 import (
-	"slices"
-
 	"github.com/hayate-ads/hayate/delivery/catalog"
-	"github.com/hayate-ads/hayate/delivery/lease"
-	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
 )
 
-// Scratch is the memory that one goroutine's decisions reuse; the zero value is
-// ready, and it is never copied.
-type Scratch struct {
-	catalog *catalog.Catalog
-	request *Request
-	query   target.Query
-	scan    target.Scan
-	used    []int // creatives shown already, by index
-
-	// Of the placement at hand:
-	placement *catalog.Placement
-	seed      uint64
-	way       way
-	ties      [maxTies]tie
+// decide fills the slots: companions first, since they need several placements
+// or none, then one placement after the other.
+func (s *Scratch) decide() {
+	s.seatCompanions()
+	for i := range s.slots {
+		if l := &s.slots[i]; l.open() {
+			s.auction(l)
+		}
+	}
 }
 
-// way is how a walk treats leases.
-type way int
-
-const (
-	leased way = iota // live line items; the winner reserves
-	peeked            // live line items that could reserve; nothing does
-	anyway            // servable line items, leases aside: to name a reason, and for tests
-	asking            // eligible line items, leases aside: to ask for leases
-)
-
-// winner of one placement.
-type winner struct {
-	item     int // in Catalog.LineItems
-	creative *catalog.Creative
-	seed     uint64
-	lease    *lease.Lease // when leased, with the index reserved on it
-	index    uint32
+func (s *Scratch) auction(l *slot) {
+	s.turnTo(l)
+	found, v := s.walk()
+	if v != fits {
+		l.verdict = v
+		return
+	}
+	s.show(l, found)
 }
 
-func (s *Scratch) begin(c *catalog.Catalog, req *Request) {
-	s.catalog, s.request = c, req
-	s.query = req.Query
-	if s.query.Hours == nil {
-		s.query.Hours = c.Hours()
-	}
-	s.used = s.used[:0]
-	s.scan.Prepare(c.Index, &s.query)
+// start begins a walk over what matches at the placement at hand.
+func (s *Scratch) start() {
+	s.scan.Start(s.placement.Supply, s.mask())
+	s.last = -1
 }
 
-// decide finds the winner of the i-th placement. The reason is [Filled] when
-// there is one.
-func (s *Scratch) decide(i int, w way) (winner, Reason) {
-	s.placement = s.catalog.Placement(s.request.Placements[i])
-	if s.placement == nil {
-		return winner{}, UnknownPlacement
-	}
-	if s.placement.Supply.Empty() {
-		return winner{}, NoCreative
-	}
-	s.seed = mix(s.request.Seed, uint64(i)+1)
-	found, reason := s.walk(w)
-	if reason == Filled || reason == NoLease || w == asking || w == anyway {
-		return found, reason
-	}
-	// Nobody live could win. Who is merely without a lease is worth a second
-	// walk: this request needs no tokens and no markup.
-	_, other := s.walk(anyway)
-	if other == Filled {
-		return winner{}, NoLease
-	}
-	return winner{}, furthest(reason, other)
-}
-
-// walk goes through the matching line items from the best rank on, until one
-// wins. Of several with equal rank the seed decides.
-func (s *Scratch) walk(w way) (winner, Reason) {
-	s.way = w
-	mask := s.catalog.Live()
-	switch w {
-	case anyway:
-		mask = s.catalog.Servable()
-	case asking:
-		mask = s.catalog.Eligible()
-	}
-	s.scan.Start(s.placement.Supply, mask)
-	reason := NoMatch
+// next returns the next matching line item in rank order, -1 after the last.
+func (s *Scratch) next() int {
 	for row := s.scan.Next(); row >= 0; row = s.scan.Next() {
-		item := s.catalog.Index.Item(row)
-		line := &s.catalog.LineItems[item]
-		if line.Value < s.placement.Floor {
-			// So is every one behind it in its tier.
-			reason = furthest(reason, BelowFloor)
-			s.seek(s.catalog.TierEnd(line.Tier))
-			continue
+		if item := s.catalog.Index.Item(row); item != s.last {
+			s.last = item
+			return item
 		}
-		from, to := s.catalog.Peers(item)
-		var found winner
-		var failed Reason
-		if to-from == 1 {
-			found, failed = s.try(item)
-			s.skipRows(item, row)
-		} else {
-			found, failed = s.tryPeers(row, from, to)
-		}
-		if failed == Filled {
-			return found, Filled
-		}
-		reason = furthest(reason, failed)
 	}
-	return winner{}, reason
+	return -1
 }
 
-// seek goes on with the line item at a place.
+// seek makes the line item at a place, or what follows it, the next one.
 func (s *Scratch) seek(item int) {
+	s.last = -1
 	if item == len(s.catalog.LineItems) {
 		s.scan.Seek(s.catalog.Index.Rows())
 		return
@@ -128,113 +55,143 @@ func (s *Scratch) seek(item int) {
 	s.scan.Seek(row)
 }
 
-// skipRows passes over the further rows of a line item that has been looked at.
-func (s *Scratch) skipRows(item, row int) {
-	if _, to := s.catalog.Index.RowsOf(item); row+1 < to {
-		s.scan.Seek(to)
+// attempts bounds how often a walk starts again because what it had found lost
+// its lease to other requests in between.
+const attempts = 4
+
+// walk goes through the matching line items from the best rank on, until one
+// wins. Without a winner the verdict is of whoever came furthest.
+func (s *Scratch) walk() (winner, verdict) {
+	met := len(s.losses)
+	for range attempts {
+		s.start()
+		s.losses = s.losses[:met]
+		furthest := noMatch
+		for item := s.next(); item >= 0; item = s.next() {
+			found, v := s.compete(item)
+			if v != fits {
+				furthest = max(furthest, v)
+			} else if s.settle(&found) {
+				return found.winner, fits
+			} else {
+				furthest = fits // start again
+				break
+			}
+		}
+		if furthest != fits {
+			return winner{}, furthest
+		}
 	}
+	return winner{}, noLease
 }
 
-// try lets one line item win: all that targeting does not ask, in the order of
-// the reasons.
-func (s *Scratch) try(item int) (winner, Reason) {
-	found, reason := s.consider(item)
-	if reason == Filled {
-		reason = s.take(&found)
-	}
-	return found, reason
+// contender is who wins a walk, before the price is known.
+type contender struct {
+	winner
+	rivals   int  // of equal rank, that could have won too
+	reserved bool // already, at its own price
 }
 
-// consider asks all but the lease.
-func (s *Scratch) consider(item int) (winner, Reason) {
+// compete lets a line item and its equals try to win. The walk goes on behind
+// them, or behind the tier when a floor is above them.
+func (s *Scratch) compete(item int) (contender, verdict) {
 	line := &s.catalog.LineItems[item]
-	if line.Value < s.placement.Floor {
-		return winner{}, BelowFloor
+	if s.below(line) { // and so is everybody behind it in its tier
+		s.lose(item, belowFloor)
+		s.seek(s.catalog.TierEnd(line.Tier))
+		return contender{}, belowFloor
 	}
-	if len(s.placement.BlockedAdvertisers) > 0 && s.blocks(line.Advertiser) {
-		return winner{}, Excluded
+	if from, to := s.catalog.Peers(item); to-from > 1 {
+		return s.draw(item, to)
 	}
-	creative, reason := s.pick(line)
-	return winner{item: item, creative: creative, seed: s.seed}, reason
-}
-
-func (s *Scratch) blocks(advertiser ad.ID) bool {
-	_, blocked := slices.BinarySearch(s.placement.BlockedAdvertisers, advertiser)
-	return blocked
-}
-
-// pick chooses among a line item's creatives that fit, by the seed.
-func (s *Scratch) pick(line *catalog.LineItem) (*catalog.Creative, Reason) {
-	var picked *catalog.Creative
-	var best uint64
-	reason := NoCreative
-	for i := range line.Creatives {
-		creative := &line.Creatives[i]
-		if !slices.Contains(s.placement.Shapes, creative.Shape) || s.catalog.CreativeStopped(creative.Index) {
-			continue
-		}
-		if slices.Contains(s.used, creative.Index) {
-			reason = Excluded
-			continue
-		}
-		if chance := mix(s.seed, uint64(creative.ID)); picked == nil || chance > best {
-			picked, best = creative, chance
+	found, v := s.consider(item)
+	c := contender{winner: found}
+	if v == fits {
+		if s.priced(line) {
+			v = s.backed(item)
+		} else if c.reserved = s.reserve(&c.winner); !c.reserved {
+			v = noLease
 		}
 	}
-	if picked != nil {
-		return picked, Filled
+	if v != fits {
+		s.lose(item, v)
 	}
-	return nil, reason
+	return c, v
 }
 
-// take gets the winner its lease, in the walk's way.
-func (s *Scratch) take(found *winner) Reason {
-	if s.way == anyway || s.way == asking {
-		return Filled
+func (s *Scratch) backed(item int) verdict {
+	if s.leasable(item, 1) {
+		return fits
 	}
-	line := &s.catalog.LineItems[found.item]
-	found.lease = line.Slot.Load()
-	if found.lease == nil {
-		return NoLease
-	}
-	ok := false
-	if s.way == peeked {
-		ok = reservable(found.lease, line.Price, s.request.Now)
-	} else {
-		found.index, ok = found.lease.Reserve(line.Price, s.request.Now)
-	}
-	if !ok {
-		return NoLease
-	}
-	return Filled
+	return noLease
 }
 
-// reservable is what Reserve would answer.
-func reservable(l *lease.Lease, price money.Micros, now int64) bool {
-	left, impressions := l.Left()
-	return now >= l.From && now < l.Until && impressions > 0 && left >= price
+// settle prices a contender and reserves that. It fails when other requests have
+// used up its lease since it was looked at.
+func (s *Scratch) settle(c *contender) bool {
+	if c.reserved {
+		return true
+	}
+	if line := &s.catalog.LineItems[c.item]; s.priced(line) {
+		c.price = clearing(line.Cost, s.placement.MinValue, s.runnerUp(c))
+	}
+	return s.reserve(&c.winner)
 }
 
-// closeness orders the reasons as the list of them does.
-func closeness(r Reason) int {
-	switch r {
-	case NoMatch:
-		return 1
-	case BelowFloor:
-		return 2
-	case Excluded:
-		return 3
-	case NoCreative:
-		return 4
-	case NoLease:
-		return 5
+// priced tells whether others decide what a line item pays here: where the
+// second price counts, in the auction tier, by the thousand impressions.
+func (s *Scratch) priced(line *catalog.LineItem) bool {
+	return s.placement.AuctionType == ad.SecondPrice && line.Tier == ad.Auction && line.Price > 0 && !s.free()
+}
+
+// step is what the winner pays above what it had to beat, per mille.
+const step = money.Unit / 100
+
+// clearing is the price of an impression by the second price: a cent per mille
+// more than what had to be beaten, be it a line item's value or the floor, and
+// never more than the winner's own cost.
+func clearing(cost, floor, second money.Micros) money.Micros {
+	return money.PerImpression(min(max(second, floor)+step, cost))
+}
+
+// runnerUp is the value of the best line item that could have won instead of c,
+// with its lease; 0 when nobody in the auction tier could. It goes on with the
+// walk that found c.
+func (s *Scratch) runnerUp(c *contender) money.Micros {
+	if c.rivals > 0 {
+		return s.catalog.LineItems[c.item].Value
+	}
+	for item := s.next(); item >= 0; item = s.next() {
+		line := &s.catalog.LineItems[item]
+		if line.Tier != ad.Auction || s.below(line) {
+			return 0
+		}
+		if _, v := s.consider(item); v == fits && s.leasable(item, 1) {
+			s.lose(item, outbid)
+			return line.Value
+		}
 	}
 	return 0
 }
 
-func furthest(a, b Reason) Reason {
-	if closeness(b) > closeness(a) {
-		return b
+// first is the best line item that could win at the placement at hand by itself,
+// -1 without one, and then how close anybody came.
+func (s *Scratch) first() (item int, furthest verdict) {
+	s.start()
+	furthest = noMatch
+	for item = s.next(); item >= 0; item = s.next() {
+		line := &s.catalog.LineItems[item]
+		_, v := s.consider(item)
+		if v == fits {
+			v = s.backed(item)
+		}
+		if v == fits {
+			return item, fits
+		}
+		furthest = max(furthest, v)
+		if v == belowFloor {
+			s.seek(s.catalog.TierEnd(line.Tier))
+		}
 	}
-	return a
+	return -1, furthest
 }

@@ -40,7 +40,7 @@ func drawReservation(t *rapid.T) Reservation {
 		DecidedAt: time.UnixMilli(rapid.Int64Range(0, latest*1000-1).Draw(t, "decided")).UTC(),
 		Hold:      time.Duration(rapid.Int64Range(0, 86_400).Draw(t, "hold")) * time.Second,
 		Price:     drawMicros(t, "price"), BidPrice: drawMicros(t, "bid price"), Generation: rapid.Uint64().Draw(t, "generation"),
-		Bills: Bills(rapid.ByteRange(0, 1).Draw(t, "bills")), Flags: Flags(rapid.ByteRange(0, byte(knownFlags)).Draw(t, "flags")),
+		Bills: Bills(rapid.ByteRange(0, byte(BillsConversion)).Draw(t, "bills")), Flags: Flags(rapid.ByteRange(0, byte(knownFlags)).Draw(t, "flags")),
 	}
 }
 
@@ -98,7 +98,7 @@ func TestReservationBounds(t *testing.T) {
 	f("small letters", func(r *Reservation) { r.Country = [2]byte{'j', 'p'} })
 	f("half a country", func(r *Reservation) { r.Country = [2]byte{'J', 0} })
 	f("device", func(r *Reservation) { r.Device = TV + 1 })
-	f("bills", func(r *Reservation) { r.Bills = BillsImpression + 1 })
+	f("bills", func(r *Reservation) { r.Bills = BillsConversion + 1 })
 	f("flags", func(r *Reservation) { r.Flags = 4 })
 	f("no time", func(r *Reservation) { r.DecidedAt = time.Time{} })
 	f("before 1970", func(r *Reservation) { r.DecidedAt = time.UnixMilli(-1000) })
