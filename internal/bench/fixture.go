@@ -115,7 +115,7 @@ func publish(bucket string, items []workload.LineItem, requests []workload.Reque
 	}
 	for i, item := range items {
 		id, size := ad.ID(i+1), workload.Sizes[item.Size]
-		s.LineItems = append(s.LineItems, snapshot.LineItem{ID: id, Campaign: 1, Advertiser: 1, Tier: ad.Auction, CostType: ad.CPM, Cost: item.CPM, StartsAt: epoch, Targeting: s.Values.Pack(item.Rule)})
+		s.LineItems = append(s.LineItems, snapshot.LineItem{ID: id, Campaign: 1, Advertiser: 1, Tier: ad.Auction, CostType: ad.CPM, Cost: item.CPM, Weight: 1, StartsAt: epoch, Targeting: s.Values.Pack(item.Rule)})
 		s.Creatives = append(s.Creatives, snapshot.Creative{
 			ID: id, LineItem: id, Revision: 1, Format: ad.Banner, Width: size.Width, Height: size.Height,
 			LandingURL: fmt.Sprintf("https://advertiser.example/offers/%d", id),
@@ -133,10 +133,11 @@ func publish(bucket string, items []workload.LineItem, requests []workload.Reque
 		for size := range workload.Sizes {
 			r := workload.Request{Site: site, Size: size}
 			if id := placementOf(r); named[id] {
-				s.Placements = append(s.Placements, snapshot.Placement{ID: id, Property: site, Formats: []ad.Format{ad.Banner}, Sizes: []ad.Size{workload.Sizes[size]}})
+				s.Placements = append(s.Placements, snapshot.Placement{ID: id, Property: site, Formats: []ad.Format{ad.Banner}, Sizes: []ad.Size{workload.Sizes[size]}, FloorCurrency: "USD", AuctionType: ad.FirstPrice})
 			}
 		}
 	}
+	s.SortValues()
 	file := snapshot.Append(nil, s)
 	pointer := snapshot.PointTo(s, file)
 	text, err := json.Marshal(pointer)

@@ -29,6 +29,7 @@ type figure struct {
 }
 
 var figures = []figure{
+	{[]string{"catalog.compile_1m_seconds", "catalog.bytes_per_line_item", "catalog.ready_100k_seconds"}, func(ctx context.Context, b *bench) error { return b.catalogs(ctx) }},
 	{[]string{"decisions.rps_ratio.1k", "decisions.cpu_us.1k", "decisions.p99_ms.1k"}, func(ctx context.Context, b *bench) error { return b.decisions(ctx, 1_000, "1k") }},
 }
 
@@ -43,6 +44,10 @@ type bench struct {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "bare" {
 		fail(bare(os.Args[2:]))
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "catalog" {
+		fail(catalogPart(os.Args[2:]))
 		return
 	}
 	quick := flag.Bool("quick", false, "a tenth of the durations")
