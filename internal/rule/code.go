@@ -1,6 +1,11 @@
 package rule
 
-import "strings"
+import (
+	"errors"
+	"strings"
+
+	"github.com/hayate-ads/hayate/internal/taxonomy"
+)
 
 // countries are the codes officially assigned in ISO 3166-1 and XK, which the
 // usual IP databases answer for Kosovo. A code that nobody has, such as UK for
@@ -35,12 +40,13 @@ func isCode(value, list string) bool {
 	return len(value) == 2 && value[0] != ' ' && value[1] != ' ' && strings.Contains(list, value)
 }
 
-// isCategory is completed with the taxonomies.
 func isCategory(value string) error {
-	for _, prefix := range []string{"iab1/", "iab2/", "iab3/"} {
-		if len(value) > len(prefix) && strings.HasPrefix(value, prefix) {
-			return nil
-		}
+	family, _, _ := strings.Cut(value, "/")
+	switch {
+	case taxonomy.Known(value):
+		return nil
+	case family == "iab1" || family == "iab2" || family == "iab3":
+		return errors.New("has an id that this taxonomy does not have")
 	}
 	return errOther
 }

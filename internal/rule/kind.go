@@ -1,6 +1,10 @@
 package rule
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/hayate-ads/hayate/internal/taxonomy"
+)
 
 // Kind is how the values of a dimension are matched.
 type Kind uint8
@@ -63,6 +67,8 @@ func AppendExpansions(dst [][]byte, d Dimension, value []byte) [][]byte {
 		return appendDomains(dst, value)
 	case URLPrefix:
 		return appendPrefixes(dst, value)
+	case Category:
+		return taxonomy.AppendImplied(dst, value)
 	}
 	return append(dst, value)
 }
