@@ -80,8 +80,10 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.apiDemand(api)
 	c.apiSupply(api)
 	c.apiCreatives(api)
+	c.apiExchangeRates(api)
 	c.apiAccount(api)
 	c.apiReport(api)
+	c.apiWhy(api)
 	mux.Handle("/", c.nothingHere(mux))
 	return api
 }

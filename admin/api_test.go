@@ -37,6 +37,7 @@ var documentedAPI = map[string]string{
 	"GET /api/v1/placements/{id}": "o2 r4 a4 p4", "PUT /api/v1/placements/{id}": "o2 r4 a4 p4",
 	"GET /api/v1/users": "o2 r2 a2 p2", "POST /api/v1/users": "o2 r4 a4 p4",
 	"GET /api/v1/users/{id}": "o2 r4 a4 p4", "PUT /api/v1/users/{id}": "o2 r4 a4 p4",
+	"GET /api/v1/exchange-rates": "o2 r3 a3 p3", "PUT /api/v1/exchange-rates/{currency}": "ov r3 a3 p3", "DELETE /api/v1/exchange-rates/{currency}": "ov rv av pv",
 	"GET /api/v1/line-items/{id}/exposure": "o2 r2 a4 p4",
 	"GET /api/v1/me":                       "o2 r2 a2 p2", "GET /api/v1/report": "o2 r3 a2 p3", "GET /api/v1/supply": "ov r3 a3 p2",
 }
@@ -64,7 +65,7 @@ func apiBody(operation string, x things) any {
 		"properties": {"name": "Stolen", "domain": "stolen.example.com", "publisher_id": x.publisher.ID, "version": x.property.Version},
 		"placements": {"name": "Stolen", "formats": []string{"banner"}, "sizes": []sizeBody{{300, 250}}, "property_id": x.property.ID, "version": x.placement.Version},
 		"users":      {"email": "stolen@example.com", "name": "Stolen", "role": "operator", "version": x.user.Version},
-		"images":     {},
+		"images":     {}, "exchange-rates": {"value": "1"}, // the path names no currency
 	}[noun]
 	if edit && noun == "users" {
 		body["email"] = "stolen-edit@example.com"

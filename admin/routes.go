@@ -40,7 +40,7 @@ func (c *console) strangers() []route {
 // pages are all others. A test goes through this list: every route is tried by
 // every role, with things of their own and of others.
 func (c *console) pages() []route {
-	return slices.Concat(c.demandPages(), c.supplyPages(), []route{
+	return slices.Concat(c.demandPages(), c.whyPages(), c.supplyPages(), []route{
 		{"GET /{$}", anybody, c.homePage},
 		{"GET /report", buyers, c.reportPage},
 		{"GET /report.csv", buyers, c.reportCSV},
@@ -56,6 +56,8 @@ func (c *console) pages() []route {
 		{"GET /users/{id}/edit", operators, c.editUserPage},
 		{"POST /users/{id}", operators, c.postUser},
 		{"POST /users/{id}/status", operators, c.statusPage("users", c.setUserStatus)},
+		{"GET /exchange-rates", operators, c.exchangeRatesPage},
+		{"POST /exchange-rates", operators, c.postExchangeRate},
 		{"GET /account", anybody, c.accountPage},
 		{"POST /account/password", anybody, c.setPassword},
 		{"POST /account/tokens", anybody, c.createToken},
