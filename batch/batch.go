@@ -98,7 +98,7 @@ func (h *house) close() {
 // jobs is the list of all jobs, wired.
 func (h *house) jobs() []Job {
 	publisher := &publish.Publisher{
-		DB: h.runner.DB, Bucket: h.bucket, Currency: h.cfg.Currency,
+		DB: h.runner.DB, Bucket: h.bucket, Settings: postgres.PublishSettings{Currency: h.cfg.Currency, Rates: h.cfg.rates()},
 		Keep: h.cfg.SnapshotsKeep, KeepFor: h.cfg.SnapshotsFor,
 		RepeatAfter: h.cfg.PublishRepeat, AllowShrink: h.cfg.AllowShrink, Log: h.log,
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/postgres"
+	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
 // Config is how the jobs are set up. Each field is an environment variable; a
@@ -14,6 +16,9 @@ type Config struct {
 	DatabaseURL string `env:"DATABASE_URL" help:"Postgres with the store and the bank: postgres://user:password@host/database."`
 	BucketURL   string `env:"BUCKET_URL" help:"Bucket of snapshots and events: file:///var/lib/hayate/bucket, s3://name?region=..., azblob://name, gs://name."`
 	Currency    string `env:"CURRENCY" default:"USD" help:"Currency of all prices and budgets, ISO 4217."`
+
+	RateClick      string `env:"RATE_CLICK" default:"0.001" help:"How likely an impression leads to a click: a decimal from 0 to 1."`
+	RateConversion string `env:"RATE_CONVERSION" default:"0.02" help:"How likely a click leads to a conversion: a decimal from 0 to 1."`
 
 	PublishEvery   time.Duration `env:"PUBLISH_EVERY" default:"15s" help:"How often 'schedule' publishes. Whole seconds."`
 	PublishTimeout time.Duration `env:"PUBLISH_TIMEOUT" default:"5m" help:"A publish that takes longer is given up."`
@@ -43,9 +48,32 @@ func (c BankConfig) protocol() postgres.BankConfig {
 	return postgres.BankConfig{LongestHold: c.LongestHold, LostAfter: c.LostAfter, Grace: c.Grace, Margin: c.Margin}
 }
 
+// rates are the constants by which costs per click and per conversion compare
+// with costs per mille.
+func (c Config) rates() snapshot.Rates {
+	click, _ := parseRate(c.RateClick) // validate has read both
+	conversion, _ := parseRate(c.RateConversion)
+	return snapshot.Rates{Click: click, Conversion: conversion}
+}
+
+// parseRate reads a decimal from 0 to 1 as parts per million. A share of one has
+// six places like an amount of money, and is as little of a float.
+func parseRate(text string) (uint32, error) {
+	share, err := money.Parse(text)
+	if err != nil {
+		return 0, err
+	}
+	if share < 0 || share > money.Unit {
+		return 0, fmt.Errorf("%q is not between 0 and 1", text)
+	}
+	return uint32(share), nil
+}
+
 // withDefaults fills what an embedding process left out, as the tags above say.
 func (c Config) withDefaults() Config {
 	or(&c.Currency, "USD")
+	or(&c.RateClick, "0.001")
+	or(&c.RateConversion, "0.02")
 	or(&c.PublishEvery, 15*time.Second)
 	or(&c.PublishTimeout, 5*time.Minute)
 	or(&c.PublishRepeat, 5*time.Minute)
@@ -79,6 +107,11 @@ func (c Config) validate() error {
 	}
 	if !isCurrency(c.Currency) {
 		mistake("CURRENCY: %q is not three capital letters, such as USD", c.Currency)
+	}
+	for _, rate := range []struct{ name, value string }{{"RATE_CLICK", c.RateClick}, {"RATE_CONVERSION", c.RateConversion}} {
+		if _, err := parseRate(rate.value); err != nil {
+			mistake("%s: %w; a decimal from 0 to 1 is wanted, such as 0.001", rate.name, err)
+		}
 	}
 	if c.SnapshotsKeep < 1 || c.SnapshotsKeep > 1000 {
 		mistake("SNAPSHOTS_KEEP: %d is not between 1 and 1000", c.SnapshotsKeep)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
 // parse reads the environment as cmd/batch does.
@@ -56,6 +58,16 @@ func TestConfigFromEnvironment(t *testing.T) {
 	}
 }
 
+func TestRates(t *testing.T) {
+	t.Parallel()
+	if got := (Config{}).withDefaults().rates(); got != (snapshot.Rates{Click: 1000, Conversion: 20_000}) {
+		t.Errorf("defaults are %+v", got)
+	}
+	if got := (Config{RateClick: "0.000001", RateConversion: "1"}).rates(); got != (snapshot.Rates{Click: 1, Conversion: 1_000_000}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	f := func(want string, change func(*Config)) {
@@ -71,6 +83,11 @@ func TestValidate(t *testing.T) {
 	f("DATABASE_URL is not set", func(c *Config) { c.DatabaseURL = "" })
 	f("BUCKET_URL is not set", func(c *Config) { c.BucketURL = "" })
 	f(`CURRENCY: "usd"`, func(c *Config) { c.Currency = "usd" })
+	f("", func(c *Config) { c.RateClick, c.RateConversion = "0", "1" })
+	for _, bad := range []string{"1.000001", "-0.1", "1e-3", "0,001", "0.1%", ".5", "NaN", "0.0000001"} {
+		f("RATE_CLICK: ", func(c *Config) { c.RateClick = bad })
+		f("RATE_CONVERSION: ", func(c *Config) { c.RateConversion = bad })
+	}
 	f("PUBLISH_EVERY: 10ms", func(c *Config) { c.PublishEvery = 10 * time.Millisecond })
 	f("SNAPSHOTS_KEEP: -1", func(c *Config) { c.SnapshotsKeep = -1 })
 	f("FOLLOW_FOR: -1s", func(c *Config) { c.FollowFor = -time.Second })

@@ -26,7 +26,7 @@ import (
 type Publisher struct {
 	DB       *postgres.DB
 	Bucket   *blob.Bucket
-	Currency string // ISO 4217, of every price and budget in the database
+	Settings postgres.PublishSettings
 
 	Keep        int           // newest snapshots that stay whatever their age; at least 1
 	KeepFor     time.Duration // how long the others stay
@@ -35,7 +35,13 @@ type Publisher struct {
 
 	Log *slog.Logger
 
-	refused map[ad.ID]string // the reasons that the last run logged
+	refused map[refusal]string // the reasons that the last run logged
+}
+
+// refusal names what was refused.
+type refusal struct {
+	kind string
+	id   ad.ID
 }
 
 // Run publishes once and says in one line what it did. Time is bank time.
@@ -48,11 +54,10 @@ func (p *Publisher) Run(ctx context.Context) (message string, err error) {
 	if err != nil {
 		return "", err
 	}
-	s, refused, err := p.DB.Publishable(ctx)
+	s, refused, err := p.DB.Publishable(ctx, p.Settings)
 	if err != nil {
 		return "", fmt.Errorf("read what is publishable: %w", err)
 	}
-	s.Currency = p.Currency
 	p.logRefused(refused)
 	highest := newest.Generation
 	for _, o := range stored {
@@ -65,10 +70,14 @@ func (p *Publisher) Run(ctx context.Context) (message string, err error) {
 	if err := snapshot.Check(&s); err != nil {
 		return "", fmt.Errorf("not published: %w", err)
 	}
-	if p.isPublished(ctx, newest, &s) {
+	file := snapshot.Append(nil, &s)
+	if len(file) > snapshot.MaxSize {
+		return "", fmt.Errorf("not published: %d bytes are more than the %d that delivery takes", len(file), snapshot.MaxSize)
+	}
+	if p.isPublished(ctx, newest, snapshot.PointTo(&s, file), file) {
 		return fmt.Sprintf("generation %d: unchanged, %d refused", newest.Generation, len(refused)), nil
 	}
-	size, err := p.publish(ctx, &s)
+	size, err := p.publish(ctx, snapshot.PointTo(&s, file), file)
 	if err != nil {
 		return "", err
 	}
@@ -81,14 +90,15 @@ func (p *Publisher) Run(ctx context.Context) (message string, err error) {
 		s.Generation, len(s.LineItems), len(s.Creatives), len(s.Placements), size, len(refused), removed), nil
 }
 
-// logRefused names each line item once, and again only when its reason changes
+// logRefused names each thing once, and again only when its reason changes
 // or it was well in between.
 func (p *Publisher) logRefused(refused []postgres.Refused) {
-	now := make(map[ad.ID]string, len(refused))
+	now := make(map[refusal]string, len(refused))
 	for _, r := range refused {
-		now[r.LineItem] = r.Reason
-		if p.refused[r.LineItem] != r.Reason {
-			p.Log.Warn("line item not published", "line_item", int64(r.LineItem), "name", r.Name, "reason", r.Reason)
+		thing := refusal{r.Kind, r.ID}
+		now[thing] = r.Reason
+		if p.refused[thing] != r.Reason {
+			p.Log.Warn("not published", r.Kind, int64(r.ID), "name", r.Name, "reason", r.Reason)
 		}
 	}
 	p.refused = now
@@ -113,26 +123,19 @@ func (p *Publisher) pointer(ctx context.Context) (snapshot.Pointer, error) {
 	return pointer, nil
 }
 
-// isPublished tells whether s says the same as the object that newest names. It
-// spares delivery the compiling, and the bucket the space. In doubt it says no.
-func (p *Publisher) isPublished(ctx context.Context, newest snapshot.Pointer, s *snapshot.Snapshot) bool {
-	if newest.Generation == 0 || p.AllowShrink || newest.AllowShrink || newest.Size > snapshot.MaxSize ||
-		s.CreatedAt.Sub(newest.CreatedAt) >= p.RepeatAfter {
+// isPublished tells whether file says the same as the object that newest names.
+// It spares delivery the compiling, and the bucket the space. In doubt it says no.
+func (p *Publisher) isPublished(ctx context.Context, newest, next snapshot.Pointer, file []byte) bool {
+	if newest.Generation == 0 || p.AllowShrink || newest.AllowShrink || newest.Size != next.Size ||
+		next.CreatedAt.Sub(newest.CreatedAt) >= p.RepeatAfter {
 		return false
 	}
-	file, err := p.Bucket.ReadAll(ctx, newest.Key)
-	if err != nil {
-		return false
-	}
-	same := *s
-	same.Generation, same.CreatedAt = newest.Generation, newest.CreatedAt
-	return bytes.Equal(file, snapshot.Append(nil, &same))
+	published, err := p.Bucket.ReadAll(ctx, newest.Key)
+	return err == nil && newest.Names(published) && snapshot.Same(published, file)
 }
 
 // publish writes the object, makes it durable, and only then points to it.
-func (p *Publisher) publish(ctx context.Context, s *snapshot.Snapshot) (size int64, err error) {
-	file := snapshot.Append(nil, s)
-	pointer := snapshot.PointTo(s, file)
+func (p *Publisher) publish(ctx context.Context, pointer snapshot.Pointer, file []byte) (size int64, err error) {
 	pointer.AllowShrink = p.AllowShrink
 	once := &blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: true}
 	if err := p.Bucket.Upload(ctx, pointer.Key, bytes.NewReader(file), once); err != nil {
@@ -145,7 +148,7 @@ func (p *Publisher) publish(ctx context.Context, s *snapshot.Snapshot) (size int
 	// Whoever lost the lock while it stood still must not take the pointer back.
 	if now, err := p.pointer(ctx); err != nil {
 		return 0, err
-	} else if now.Generation >= s.Generation {
+	} else if now.Generation >= pointer.Generation {
 		return 0, fmt.Errorf("generation %d was published meanwhile, by somebody without the lock", now.Generation)
 	}
 	// No cache in between may answer the polls.

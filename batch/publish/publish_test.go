@@ -39,8 +39,9 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = objects.Close() })
 	w.Publisher = &Publisher{
-		DB: &postgres.DB{Pool: postgrestest.New(t)}, Bucket: objects, Currency: "EUR",
-		Keep: 10, KeepFor: time.Hour, RepeatAfter: time.Hour, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		DB: &postgres.DB{Pool: postgrestest.New(t)}, Bucket: objects,
+		Settings: postgres.PublishSettings{Currency: "EUR", Rates: snapshot.Rates{Click: 1000, Conversion: 20_000}},
+		Keep:     10, KeepFor: time.Hour, RepeatAfter: time.Hour, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	}
 	advertiser := must[ad.Advertiser](t)(w.DB.CreateAdvertiser(t.Context(), postgres.System, ad.Advertiser{Name: "Brand", Domain: "brand.example", TimeZone: "Asia/Tokyo"}))
 	w.campaign = must[ad.Campaign](t)(w.DB.CreateCampaign(t.Context(), postgres.System, ad.Campaign{AdvertiserID: advertiser.ID, Name: "Spring", StartsAt: time.Now()}))
@@ -117,7 +118,7 @@ func TestPublish(t *testing.T) {
 	w := newWorld(t)
 	w.run(t, "generation 1: 1 line items, 1 creatives, 1 placements")
 	_, s := w.latest(t)
-	if s.Currency != "EUR" || s.LineItems[0].CPM != 2*money.Unit || s.Advertisers[0].TimeZone != "Asia/Tokyo" || s.Creatives[0].Markup != "<b>hi</b>" {
+	if s.Currency != "EUR" || s.LineItems[0].Cost != 2*money.Unit || s.Advertisers[0].TimeZone != "Asia/Tokyo" || s.Creatives[0].Markup != "<b>hi</b>" {
 		t.Errorf("published %+v", s)
 	}
 	if age := time.Since(s.CreatedAt); age < -time.Minute || age > time.Minute {
@@ -205,14 +206,13 @@ func TestPublishedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.run(t, "generation 1")
-	s, _, err := w.DB.Publishable(t.Context())
+	s, _, err := w.DB.Publishable(t.Context(), w.Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Currency = "EUR"
 	w.AllowShrink = true // publishes whatever has changed
 	w.run(t, "generation 3")
-	if _, err := w.publish(t.Context(), &s); err == nil || !strings.Contains(err.Error(), "generation 3 was published meanwhile") {
+	if _, err := w.publish(t.Context(), snapshot.PointTo(&s, snapshot.Append(nil, &s)), snapshot.Append(nil, &s)); err == nil || !strings.Contains(err.Error(), "generation 3 was published meanwhile") {
 		t.Errorf("error %v", err)
 	}
 	if p, _ := w.latest(t); p.Generation != 3 {
@@ -255,7 +255,7 @@ func TestPrune(t *testing.T) {
 func TestBadCurrencyIsNotPublished(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.Currency = "€"
+	w.Settings.Currency = "€"
 	w.fails(t, "not published: snapshot refused (bad_content): currency")
 	var refused *snapshot.Error
 	if _, err := w.Run(t.Context()); !errors.As(err, &refused) {

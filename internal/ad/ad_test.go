@@ -188,7 +188,9 @@ func TestCreative(t *testing.T) {
 	f(func(c *Creative) { c.Latest.Image.Type = "image/svg+xml" }, "image unknown")
 	f(func(c *Creative) { c.Latest.Image.Bytes = 1 << 30 }, "image out_of_range")
 	f(func(c *Creative) { c.Latest.Markup = "x" }, "markup conflict")
-	f(func(c *Creative) { c.Latest.Categories, c.Latest.Attributes = []string{"iab1/IAB17", "iab1/IAB2"}, []int{1, 17} })
+	f(func(c *Creative) {
+		c.Latest.Categories, c.Latest.Attributes = []string{"iab1/IAB17", "iab1/IAB2"}, []int{1, 17}
+	})
 	f(func(c *Creative) { c.Latest.Categories = []string{"iab1/IAB2", "iab1/IAB17"} }, "categories order")
 	f(func(c *Creative) { c.Latest.Categories = []string{""} }, "categories unknown")
 	f(func(c *Creative) { c.Latest.Categories = make([]string, 51) }, "categories too_long")

@@ -24,14 +24,14 @@ func scanCreative(row pgx.CollectableRow) (c ad.Creative, err error) {
 }
 
 const revisionColumns = `r.creative_id, r.number, r.format, r.width, r.height, r.landing_url,
-	r.image_sha256, r.image_type, r.image_bytes, r.markup,
+	r.image_sha256, r.image_type, r.image_bytes, r.markup, r.categories, r.attributes,
 	r.review, r.reason, r.reviewed_by, r.reviewed_at, r.created_at`
 
 func scanRevision(row pgx.CollectableRow) (r ad.Revision, err error) {
 	var by *ad.ID
 	var at *time.Time
 	err = row.Scan(&r.CreativeID, &r.Number, &r.Format, &r.Width, &r.Height, &r.LandingURL,
-		&r.Image.SHA256, &r.Image.Type, &r.Image.Bytes, &r.Markup,
+		&r.Image.SHA256, &r.Image.Type, &r.Image.Bytes, &r.Markup, &r.Categories, &r.Attributes,
 		&r.Review, &r.Reason, &by, &at, &r.CreatedAt)
 	r.ReviewedBy, r.ReviewedAt, r.CreatedAt = idOrZero(by), timeOrZero(at), r.CreatedAt.UTC()
 	return r, err
@@ -85,11 +85,11 @@ func checkNewCreative(ctx context.Context, tx pgx.Tx, actor Actor, c ad.Creative
 func insertRevision(ctx context.Context, tx pgx.Tx, r ad.Revision) (ad.Revision, error) {
 	return one(ctx, tx, scanRevision, `
 		INSERT INTO creative_revision AS r (creative_id, number, format, width, height, landing_url,
-			image_sha256, image_type, image_bytes, markup)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			image_sha256, image_type, image_bytes, markup, categories, attributes)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		RETURNING `+revisionColumns,
 		r.CreativeID, r.Number, r.Format, r.Width, r.Height, r.LandingURL,
-		r.Image.SHA256, r.Image.Type, r.Image.Bytes, r.Markup)
+		r.Image.SHA256, r.Image.Type, r.Image.Bytes, r.Markup, orEmpty(r.Categories), orEmpty(r.Attributes))
 }
 
 // FindCreative returns one creative with its latest and its serving revision.

@@ -63,11 +63,13 @@ func addHouse(t testing.TB, db *postgres.DB, name string) *house {
 	h.publisher = must[ad.Publisher](t)(db.CreatePublisher(ctx, postgres.System,
 		ad.Publisher{Name: name, Domain: name + ".example"}))
 	h.property = must[ad.Property](t)(db.CreateProperty(ctx, postgres.System,
-		ad.Property{PublisherID: h.publisher.ID, Name: "News", Kind: ad.Site, Domain: "news." + name + ".example", RevenueShare: 7000}))
+		ad.Property{PublisherID: h.publisher.ID, Name: "News", Kind: ad.Site, Domain: "news." + name + ".example", RevenueShare: 7000,
+			Categories: []string{"iab1/IAB12"}}))
 	h.placement = must[ad.Placement](t)(db.CreatePlacement(ctx, postgres.System, ad.Placement{
 		PropertyID: h.property.ID, Name: "Top", Formats: []ad.Format{ad.Banner, ad.HTML},
 		Sizes: []ad.Size{{Width: 728, Height: 90}, {Width: 300, Height: 250}}, Floor: money.Unit,
-		BlockedAdvertisers: []ad.ID{998, 999},
+		FloorCurrency: "EUR", AuctionType: ad.SecondPrice, Position: "above_fold",
+		BlockedAdvertisers: []ad.ID{998, 999}, BlockedCategories: []string{"iab1/IAB26", "iab1/IAB7-39"}, BlockedAttributes: []int{1, 8},
 	}))
 	for _, role := range []ad.Role{ad.RoleOperator, ad.RoleReviewer, ad.RoleAdvertiser, ad.RolePublisher} {
 		user := ad.User{Email: string(role) + "@" + name + ".example", Name: strings.ToUpper(name), Role: role}
@@ -89,6 +91,7 @@ func micros(amount money.Micros) *money.Micros { return &amount }
 func sampleLineItem(campaign ad.ID) ad.LineItem {
 	return ad.LineItem{
 		CampaignID: campaign, Name: "Japan", Tier: ad.Auction, CPM: 2 * money.Unit,
+		Weight: 7, Roadblock: ad.OnlyOne, Labels: []string{"cars", "luxury"},
 		LifetimeBudget: micros(100 * money.Unit), DailyBudget: micros(10 * money.Unit),
 		StartsAt: start, EndsAt: end,
 		Targeting: rule.Expr{Is: &rule.Predicate{Dimension: rule.Country, Values: []string{"JP", "US"}}},
@@ -98,7 +101,8 @@ func sampleLineItem(campaign ad.ID) ad.LineItem {
 func sampleRevision() ad.Revision {
 	return ad.Revision{
 		Format: ad.Banner, Width: 728, Height: 90, LandingURL: "https://shop.example/?q=1",
-		Image: ad.Image{SHA256: strings.Repeat("ab", 32), Type: "image/png", Bytes: 1234},
+		Image:      ad.Image{SHA256: strings.Repeat("ab", 32), Type: "image/png", Bytes: 1234},
+		Categories: []string{"iab1/IAB2"}, Attributes: []int{3, 17},
 	}
 }
 

@@ -188,6 +188,15 @@ var probes = map[string]probe{
 		}
 		return single(db.RevokeToken(ctx, a, all[0].ID))
 	}},
+	"SetExchangeRate": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.SetExchangeRate(ctx, a, ad.ExchangeRate{Currency: "CHF", Value: 1}))
+	}},
+	"ExchangeRates": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.ExchangeRates(ctx, a))
+	}},
+	"DeleteExchangeRate": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return 0, db.DeleteExchangeRate(ctx, a, "JPY", 1)
+	}},
 	"AuditLog": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
 		return several(db.AuditLog(ctx, a, postgres.AuditFilter{}))
 	}},
@@ -232,6 +241,7 @@ func TestIsolation(t *testing.T) {
 	for _, h := range []*house{mine, foreign} {
 		addDelivery(t, h)
 	}
+	must[ad.ExchangeRate](t)(db.SetExchangeRate(t.Context(), postgres.System, ad.ExchangeRate{Currency: "JPY", Value: 6_700}))
 	before := fingerprint(t, db)
 
 	check := func(who string, a postgres.Actor, h *house, hidden ...area) {
@@ -287,6 +297,7 @@ var isList = map[string]bool{
 	"Advertisers": true, "Campaigns": true, "LineItems": true, "Creatives": true, "PendingCreatives": true,
 	"Publishers": true, "Properties": true, "Placements": true, "ReportByHour": true, "FillByHour": true,
 	"Users": true, "Tokens": true, "LastRuns": true, "AuditLog": true,
+	"ExchangeRates": true,
 }
 
 // addDelivery gives a house one row of each report.
@@ -317,7 +328,7 @@ func fingerprint(t *testing.T, db *postgres.DB) (sum string) {
 			(SELECT sum(version) FROM campaign), (SELECT sum(version) FROM line_item), (SELECT sum(version) FROM creative),
 			(SELECT count(*) FROM creative_revision), (SELECT sum(version) FROM publisher), (SELECT sum(version) FROM property),
 			(SELECT sum(version) FROM placement), (SELECT sum(version) FROM app_user), (SELECT count(*) FROM stop),
-			(SELECT count(revoked_at) FROM api_token), (SELECT sum(limit_micros) FROM account))`).Scan(&sum)
+			(SELECT count(revoked_at) FROM api_token), (SELECT sum(version) FROM exchange_rate), (SELECT sum(limit_micros) FROM account))`).Scan(&sum)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,14 +13,14 @@ import (
 	"github.com/hayate-ads/hayate/internal/ad"
 )
 
-const lineItemColumns = `l.id, l.campaign_id, l.name, l.tier, l.cpm, l.lifetime_budget, l.daily_budget,
-	l.starts_at, l.ends_at, l.targeting, l.status, l.version, l.created_at, l.updated_at`
+const lineItemColumns = `l.id, l.campaign_id, l.name, l.tier, l.cpm, l.weight, l.roadblock, l.labels,
+	l.lifetime_budget, l.daily_budget, l.starts_at, l.ends_at, l.targeting, l.status, l.version, l.created_at, l.updated_at`
 
 func scanLineItem(row pgx.CollectableRow) (l ad.LineItem, err error) {
 	var end *time.Time
 	var targeting []byte
-	err = row.Scan(&l.ID, &l.CampaignID, &l.Name, &l.Tier, &l.CPM, &l.LifetimeBudget, &l.DailyBudget,
-		&l.StartsAt, &end, &targeting, &l.Status, &l.Version, &l.CreatedAt, &l.UpdatedAt)
+	err = row.Scan(&l.ID, &l.CampaignID, &l.Name, &l.Tier, &l.CPM, &l.Weight, &l.Roadblock, &l.Labels,
+		&l.LifetimeBudget, &l.DailyBudget, &l.StartsAt, &end, &targeting, &l.Status, &l.Version, &l.CreatedAt, &l.UpdatedAt)
 	if err != nil {
 		return l, err
 	}
@@ -52,11 +53,11 @@ func (db *DB) CreateLineItem(ctx context.Context, actor Actor, l ad.LineItem) (a
 		}
 		created, err := one(ctx, tx, scanLineItem, `
 			INSERT INTO line_item AS l (campaign_id, name, tier, cpm, lifetime_budget, daily_budget,
-				starts_at, ends_at, targeting, status)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+				starts_at, ends_at, targeting, status, weight, roadblock, labels)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 			RETURNING `+lineItemColumns,
 			l.CampaignID, l.Name, l.Tier, l.CPM, l.LifetimeBudget, l.DailyBudget,
-			l.StartsAt, timeOrNull(l.EndsAt), targeting, l.Status)
+			l.StartsAt, timeOrNull(l.EndsAt), targeting, l.Status, max(l.Weight, 1), l.Roadblock, orEmpty(l.Labels))
 		if err != nil {
 			return l, err
 		}
@@ -155,9 +156,10 @@ func checkLineItemEdit(actor Actor, old ad.LineItem, l *ad.LineItem) error {
 	if err := l.Validate(); err != nil {
 		return err
 	}
-	booked := old.Tier != ad.Auction && l.CPM != old.CPM
+	booked := old.Tier != ad.Auction && (l.CPM != old.CPM || max(l.Weight, 1) != old.Weight ||
+		l.Roadblock != old.Roadblock || !slices.Equal(l.Labels, old.Labels))
 	if actor.Role == ad.RoleAdvertiser && (l.Tier != old.Tier || booked) {
-		return fmt.Errorf("%w: only operators change tiers, and prices outside the auction", ErrForbidden)
+		return fmt.Errorf("%w: only operators change tiers, and outside the auction price, weight, roadblock and labels", ErrForbidden)
 	}
 	return nil
 }
@@ -170,9 +172,10 @@ func updateLineItem(ctx context.Context, tx pgx.Tx, l ad.LineItem) (ad.LineItem,
 	return one(ctx, tx, scanLineItem, `
 		UPDATE line_item AS l SET name = $2, tier = $3, cpm = $4, lifetime_budget = $5, daily_budget = $6,
 			starts_at = $7, ends_at = $8, targeting = $9, status = $10,
+			weight = $11, roadblock = $12, labels = $13,
 			version = l.version + 1, updated_at = now()
 		WHERE l.id = $1
 		RETURNING `+lineItemColumns,
 		l.ID, l.Name, l.Tier, l.CPM, l.LifetimeBudget, l.DailyBudget,
-		l.StartsAt, timeOrNull(l.EndsAt), targeting, l.Status)
+		l.StartsAt, timeOrNull(l.EndsAt), targeting, l.Status, max(l.Weight, 1), l.Roadblock, orEmpty(l.Labels))
 }

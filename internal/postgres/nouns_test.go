@@ -303,6 +303,19 @@ func TestTiersAreBookedByOperators(t *testing.T) {
 	l.CPM = money.Unit
 	_, err = h.UpdateLineItem(ctx, advertiser, l)
 	forbidden("cheaper", err)
+	l.CPM = h.lineItem.CPM
+	for what, change := range map[string]func(*ad.LineItem){
+		"heavier":      func(l *ad.LineItem) { l.Weight++ },
+		"roadblock":    func(l *ad.LineItem) { l.Roadblock = ad.AllOrNone },
+		"other labels": func(l *ad.LineItem) { l.Labels = nil },
+	} {
+		changed := l
+		change(&changed)
+		_, err = h.UpdateLineItem(ctx, advertiser, changed)
+		forbidden(what, err)
+	}
+	l.Name = "Renamed"
+	must[ad.LineItem](t)(h.UpdateLineItem(ctx, advertiser, l))
 	share := h.property
 	share.RevenueShare = 10_000
 	_, err = h.UpdateProperty(ctx, h.actor(ad.RolePublisher), share)

@@ -9,13 +9,13 @@ import (
 	"github.com/hayate-ads/hayate/internal/ad"
 )
 
-const placementColumns = `m.id, m.property_id, m.name, m.formats, m.widths, m.heights, m.floor, m.blocked_advertisers,
-	m.status, m.version, m.created_at, m.updated_at`
+const placementColumns = `m.id, m.property_id, m.name, m.formats, m.widths, m.heights, m.floor, m.floor_currency,
+	m.auction_type, m.position, m.blocked_advertisers, m.blocked_categories, m.blocked_attributes, m.status, m.version, m.created_at, m.updated_at`
 
 func scanPlacement(row pgx.CollectableRow) (p ad.Placement, err error) {
 	var widths, heights []int
-	err = row.Scan(&p.ID, &p.PropertyID, &p.Name, &p.Formats, &widths, &heights, &p.Floor, &p.BlockedAdvertisers,
-		&p.Status, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+	err = row.Scan(&p.ID, &p.PropertyID, &p.Name, &p.Formats, &widths, &heights, &p.Floor, &p.FloorCurrency,
+		&p.AuctionType, &p.Position, &p.BlockedAdvertisers, &p.BlockedCategories, &p.BlockedAttributes, &p.Status, &p.Version, &p.CreatedAt, &p.UpdatedAt)
 	if err != nil {
 		return p, err
 	}
@@ -36,11 +36,11 @@ func sides(sizes []ad.Size) (widths, heights []int) {
 }
 
 // orEmpty is an empty list in place of NULL, which the column does not take.
-func orEmpty(ids []ad.ID) []ad.ID {
-	if ids == nil {
-		return []ad.ID{}
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
 	}
-	return ids
+	return list
 }
 
 // PlacementFilter narrows a list of placements; zero fields do not.
@@ -59,10 +59,12 @@ func (db *DB) CreatePlacement(ctx context.Context, actor Actor, p ad.Placement) 
 		}
 		widths, heights := sides(p.Sizes)
 		created, err := one(ctx, tx, scanPlacement, `
-			INSERT INTO placement AS m (property_id, name, formats, widths, heights, floor, blocked_advertisers, status)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+			INSERT INTO placement AS m (property_id, name, formats, widths, heights, floor, blocked_advertisers, status,
+				floor_currency, auction_type, position, blocked_categories, blocked_attributes)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 			RETURNING `+placementColumns,
-			p.PropertyID, p.Name, p.Formats, widths, heights, p.Floor, orEmpty(p.BlockedAdvertisers), p.Status)
+			p.PropertyID, p.Name, p.Formats, widths, heights, p.Floor, orEmpty(p.BlockedAdvertisers), p.Status,
+			p.FloorCurrency, max(p.AuctionType, ad.FirstPrice), p.Position, orEmpty(p.BlockedCategories), orEmpty(p.BlockedAttributes))
 		if err != nil {
 			return p, err
 		}
@@ -124,10 +126,12 @@ func (db *DB) UpdatePlacement(ctx context.Context, actor Actor, p ad.Placement) 
 		widths, heights := sides(p.Sizes)
 		updated, err := one(ctx, tx, scanPlacement, `
 			UPDATE placement AS m SET name = $2, formats = $3, widths = $4, heights = $5, floor = $6,
-				blocked_advertisers = $7, status = $8, version = m.version + 1, updated_at = now()
+				blocked_advertisers = $7, status = $8, floor_currency = $9, auction_type = $10, position = $11,
+				blocked_categories = $12, blocked_attributes = $13, version = m.version + 1, updated_at = now()
 			WHERE m.id = $1
 			RETURNING `+placementColumns,
-			p.ID, p.Name, p.Formats, widths, heights, p.Floor, orEmpty(p.BlockedAdvertisers), p.Status)
+			p.ID, p.Name, p.Formats, widths, heights, p.Floor, orEmpty(p.BlockedAdvertisers), p.Status,
+			p.FloorCurrency, max(p.AuctionType, ad.FirstPrice), p.Position, orEmpty(p.BlockedCategories), orEmpty(p.BlockedAttributes))
 		if err != nil {
 			return p, err
 		}

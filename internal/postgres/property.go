@@ -10,10 +10,11 @@ import (
 	"github.com/hayate-ads/hayate/internal/ad"
 )
 
-const propertyColumns = `s.id, s.publisher_id, s.name, s.kind, s.domain, s.revenue_share, s.status, s.version, s.created_at, s.updated_at`
+const propertyColumns = `s.id, s.publisher_id, s.name, s.kind, s.domain, s.categories, s.revenue_share, s.status,
+	s.version, s.created_at, s.updated_at`
 
 func scanProperty(row pgx.CollectableRow) (p ad.Property, err error) {
-	err = row.Scan(&p.ID, &p.PublisherID, &p.Name, &p.Kind, &p.Domain, &p.RevenueShare, &p.Status,
+	err = row.Scan(&p.ID, &p.PublisherID, &p.Name, &p.Kind, &p.Domain, &p.Categories, &p.RevenueShare, &p.Status,
 		&p.Version, &p.CreatedAt, &p.UpdatedAt)
 	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
 	return p, err
@@ -34,10 +35,10 @@ func (db *DB) CreateProperty(ctx context.Context, actor Actor, p ad.Property) (a
 			return p, err
 		}
 		created, err := one(ctx, tx, scanProperty, `
-			INSERT INTO property AS s (publisher_id, name, kind, domain, revenue_share, status)
-			VALUES ($1, $2, $3, $4, $5, $6)
+			INSERT INTO property AS s (publisher_id, name, kind, domain, revenue_share, status, categories)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			RETURNING `+propertyColumns,
-			p.PublisherID, p.Name, p.Kind, p.Domain, p.RevenueShare, p.Status)
+			p.PublisherID, p.Name, p.Kind, p.Domain, p.RevenueShare, p.Status, orEmpty(p.Categories))
 		if err != nil {
 			return p, err
 		}
@@ -82,8 +83,8 @@ func (db *DB) Properties(ctx context.Context, actor Actor, f PropertyFilter) ([]
 		f.After, actor.supply(), f.PublisherID, f.limit())
 }
 
-// UpdateProperty changes everything but the publisher. Publishers may change name
-// and status of their own.
+// UpdateProperty changes everything but the publisher. Publishers may change name,
+// categories and status of their own.
 func (db *DB) UpdateProperty(ctx context.Context, actor Actor, p ad.Property) (ad.Property, error) {
 	p.Name = strings.TrimSpace(p.Name)
 	return inTx(ctx, db, func(tx pgx.Tx) (ad.Property, error) {
@@ -95,11 +96,11 @@ func (db *DB) UpdateProperty(ctx context.Context, actor Actor, p ad.Property) (a
 			return p, err
 		}
 		updated, err := one(ctx, tx, scanProperty, `
-			UPDATE property AS s SET name = $2, kind = $3, domain = $4, revenue_share = $5, status = $6,
+			UPDATE property AS s SET name = $2, kind = $3, domain = $4, revenue_share = $5, status = $6, categories = $7,
 				version = s.version + 1, updated_at = now()
 			WHERE s.id = $1
 			RETURNING `+propertyColumns,
-			p.ID, p.Name, p.Kind, p.Domain, p.RevenueShare, p.Status)
+			p.ID, p.Name, p.Kind, p.Domain, p.RevenueShare, p.Status, orEmpty(p.Categories))
 		if err != nil {
 			return p, err
 		}

@@ -15,6 +15,8 @@ import (
 	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
+var dollars = postgres.PublishSettings{Currency: "USD", Rates: snapshot.Rates{Click: 1000, Conversion: 20_000}}
+
 func TestPublishable(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -25,7 +27,10 @@ func TestPublishable(t *testing.T) {
 	h.campaign.EndsAt = end.AddDate(-1, 0, 0)
 	h.campaign = must[ad.Campaign](t)(h.UpdateCampaign(ctx, postgres.System, h.campaign))
 
-	got, refused, err := h.Publishable(ctx)
+	must[ad.ExchangeRate](t)(h.SetExchangeRate(ctx, postgres.System, ad.ExchangeRate{Currency: "USD", Value: money.Unit}))
+	must[ad.ExchangeRate](t)(h.SetExchangeRate(ctx, postgres.System, ad.ExchangeRate{Currency: "JPY", Value: 6_700}))
+	must[ad.ExchangeRate](t)(h.SetExchangeRate(ctx, postgres.System, ad.ExchangeRate{Currency: "EUR", Value: 1_083_200}))
+	got, refused, err := h.Publishable(ctx, dollars)
 	if err != nil || refused != nil {
 		t.Fatalf("refused %v, %v", refused, err)
 	}
@@ -33,29 +38,37 @@ func TestPublishable(t *testing.T) {
 		t.Errorf("created %s ago", since)
 	}
 	want := snapshot.Snapshot{
-		Generation: got.Generation, CreatedAt: got.CreatedAt,
+		Generation: got.Generation, CreatedAt: got.CreatedAt, Currency: "USD", Rates: dollars.Rates,
+		FX:          []snapshot.ExchangeRate{{Currency: "EUR", Value: 1_083_200}, {Currency: "JPY", Value: 6_700}},
+		Values:      rule.NewTable([]string{"JP", "US"}),
 		Advertisers: []snapshot.Advertiser{{ID: h.advertiser.ID, Domain: "one.example", TimeZone: "Asia/Tokyo"}},
 		LineItems: []snapshot.LineItem{{
-			ID: h.lineItem.ID, Campaign: h.campaign.ID, Advertiser: h.advertiser.ID, Tier: ad.Auction, CPM: 2 * money.Unit,
+			ID: h.lineItem.ID, Campaign: h.campaign.ID, Advertiser: h.advertiser.ID, Tier: ad.Auction,
+			CostType: ad.CPM, Cost: 2 * money.Unit, Weight: 7, Roadblock: ad.OnlyOne, Labels: []string{"cars", "luxury"},
 			StartsAt: start, EndsAt: h.campaign.EndsAt,
-			Targeting: rule.Rule{Conjunctions: []rule.Conjunction{{{Dimension: rule.Country, Values: []string{"JP", "US"}}}}},
+			Targeting: rule.Packed{3, rule.Head(rule.Country, false, 2), 0, 1},
 		}},
 		Creatives: []snapshot.Creative{{
 			ID: h.creative.ID, LineItem: h.lineItem.ID, Revision: 1, Format: ad.Banner, Width: 728, Height: 90,
 			LandingURL: "https://shop.example/?q=1", Image: sampleRevision().Image,
+			Categories: []string{"iab1/IAB2"}, Attributes: []uint8{3, 17},
 		}},
 		Properties: []snapshot.Property{{
-			ID: h.property.ID, Publisher: h.publisher.ID, Kind: ad.Site, Domain: "news.one.example", RevenueShare: 7000,
+			ID: h.property.ID, Publisher: h.publisher.ID, Kind: ad.Site, Domain: "news.one.example", Categories: []string{"iab1/IAB12"}, RevenueShare: 7000,
 		}},
 		Placements: []snapshot.Placement{{
 			ID: h.placement.ID, Property: h.property.ID, Formats: h.placement.Formats, Sizes: h.placement.Sizes,
-			Floor: money.Unit, BlockedAdvertisers: []ad.ID{998, 999},
+			Floor: money.Unit, FloorCurrency: "EUR", AuctionType: ad.SecondPrice, Position: "above_fold",
+			BlockedAdvertisers: []ad.ID{998, 999}, BlockedCategories: []string{"iab1/IAB26", "iab1/IAB7-39"}, BlockedAttributes: []uint8{1, 8},
 		}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("snapshot (-want +got):\n%s", diff)
 	}
-	if next, _, err := h.Publishable(ctx); err != nil || next.Generation <= got.Generation {
+	if err := snapshot.Check(&got); err != nil {
+		t.Error(err)
+	}
+	if next, _, err := h.Publishable(ctx, dollars); err != nil || next.Generation <= got.Generation {
 		t.Errorf("generation %d after %d, %v", next.Generation, got.Generation, err)
 	}
 }
@@ -87,7 +100,7 @@ func TestPublishableRefusesByName(t *testing.T) {
 	add("over", func(l *ad.LineItem) { l.EndsAt = l.StartsAt.Add(time.Hour) })
 	add("paused", func(l *ad.LineItem) { l.Status = ad.Paused })
 	fine := add("fine", func(l *ad.LineItem) { l.Targeting = rule.Expr{} })
-	got, refused, err := h.Publishable(ctx)
+	got, refused, err := h.Publishable(ctx, dollars)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,13 +109,14 @@ func TestPublishableRefusesByName(t *testing.T) {
 	}
 	var names []string
 	for _, r := range refused {
-		names = append(names, r.Name+": "+r.Reason)
+		names = append(names, r.Kind+" "+r.Name+": "+r.Reason)
 	}
 	want := []string{
-		"Japan: it has no active creative with an approved revision",
-		"contradiction: its targeting contradicts itself and matches nothing",
-		"dates: its dates and its campaign's do not overlap",
-		`broken: rule: has the unknown field "maybe"; known are all, any, not and is`,
+		"line_item Japan: it has no active creative with an approved revision",
+		"line_item contradiction: its targeting contradicts itself and matches nothing",
+		"line_item dates: its dates and its campaign's do not overlap",
+		`line_item broken: rule: has the unknown field "maybe"; known are all, any, not and is`,
+		"placement Top: its floor is in EUR, which has no exchange rate to USD",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("refused (-want +got):\n%s", diff)
@@ -119,7 +133,8 @@ func TestPublishableLeavesOutThePaused(t *testing.T) {
 		if err := pause(t, h); err != nil {
 			t.Fatal(err)
 		}
-		s, _, err := h.Publishable(t.Context())
+		must[ad.ExchangeRate](t)(h.SetExchangeRate(t.Context(), postgres.System, ad.ExchangeRate{Currency: "EUR", Value: money.Unit}))
+		s, _, err := h.Publishable(t.Context(), dollars)
 		got := fmt.Sprint(len(s.Advertisers), len(s.LineItems), len(s.Creatives), len(s.Properties), len(s.Placements))
 		if err != nil || got != want {
 			t.Errorf("advertisers, line items, creatives, properties, placements: %s, %v; want %s", got, err, want)

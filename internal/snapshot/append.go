@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
@@ -34,6 +35,14 @@ func seal(b []byte, start int) []byte {
 	binary.LittleEndian.PutUint64(b[start+sizeAt:], uint64(len(b)-start+trailerSize))
 	sum := sha256.Sum256(b[start:])
 	return append(b, sum[:]...)
+}
+
+// Same tells whether two whole files, which [Append] made, hold the same but for
+// their generation and time of creation.
+func Same(a, b []byte) bool {
+	return len(a) == len(b) && len(a) >= minSize &&
+		bytes.Equal(a[:generationAt], b[:generationAt]) &&
+		bytes.Equal(a[headerSize:len(a)-trailerSize], b[headerSize:len(b)-trailerSize])
 }
 
 // writer gathers every distinct string once; the sections refer to them by number.

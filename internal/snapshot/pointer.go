@@ -45,6 +45,12 @@ func PointTo(s *Snapshot, file []byte) Pointer {
 	}
 }
 
+// Names tells whether file is, byte for byte, the one that p describes.
+func (p Pointer) Names(file []byte) bool {
+	sum := sha256.Sum256(file)
+	return int64(len(file)) == p.Size && hex.EncodeToString(sum[:]) == p.SHA256
+}
+
 // Key is the name of the object that holds a generation with this checksum (hex).
 func Key(generation uint64, sha256 string) string {
 	return fmt.Sprintf("%s%d-%.16s.snap", Prefix, generation, sha256)

@@ -67,6 +67,36 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	f(rare)
 }
 
+func TestSame(t *testing.T) {
+	t.Parallel()
+	s := snapshottest.Make(1, 20)
+	file := snapshot.Append(nil, s)
+	f := func(want bool, change func(*snapshot.Snapshot)) {
+		t.Helper()
+		other := snapshottest.Make(1, 20)
+		change(other)
+		if got := snapshot.Same(file, snapshot.Append(nil, other)); got != want {
+			t.Errorf("got %v", got)
+		}
+	}
+	type S = snapshot.Snapshot
+	f(true, func(*S) {})
+	f(true, func(s *S) { s.Generation, s.CreatedAt = 99, s.CreatedAt.Add(time.Hour) })
+	f(false, func(s *S) { s.Currency = "CAD" })
+	f(false, func(s *S) { s.LineItems[7].Cost++ })
+	f(false, func(s *S) { s.LineItems[1].Urgency++ })
+	f(false, func(s *S) { s.Rates.Click++ })
+	f(false, func(s *S) { s.Placements = s.Placements[1:] })
+	older := bytes.Clone(file)
+	binary.LittleEndian.PutUint32(older[8:], snapshot.Version-1)
+	if snapshot.Same(file, older) || snapshot.Same(nil, nil) {
+		t.Error("another version is the same, or nothing is")
+	}
+	if p := snapshot.PointTo(s, file); !p.Names(file) || p.Names(older) || p.Names(file[1:]) {
+		t.Error("the pointer names another file, or not its own")
+	}
+}
+
 // Files of every version that was ever written stay in testdata: those from
 // ReadMin on stay readable, the older ones are refused by name.
 func TestOldFiles(t *testing.T) {
