@@ -79,7 +79,7 @@ func itself(dst [][]byte, value []byte) [][]byte { return append(dst, value) }
 
 // ancestors of a category, with itself.
 func ancestors(dst [][]byte, category []byte) [][]byte {
-	return itself(dst, category)
+	return rule.AppendExpansions(dst, rule.Category, category)
 }
 
 // bitsOf makes attributes a set. The standard's list ends at 17, and bidders'
