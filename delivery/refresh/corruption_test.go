@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/money"
+	"github.com/hayate-ads/hayate/internal/rule"
 	"github.com/hayate-ads/hayate/internal/snapshot"
 	"github.com/hayate-ads/hayate/internal/snapshot/snapshottest"
 )
@@ -112,7 +114,7 @@ var corruptions = []corruption{
 	{"huge counts", []snapshot.Reason{snapshot.BadContent}, func(r *rand.Rand, s *snapshot.Snapshot) shown {
 		file := snapshot.Append(nil, s)
 		at := 40
-		for range r.IntN(7) {
+		for range r.IntN(8) {
 			at += 9 + int(binary.LittleEndian.Uint64(file[at+1:]))
 		}
 		if r.IntN(2) == 0 {
@@ -178,13 +180,32 @@ var lies = []func(r *rand.Rand, s *snapshot.Snapshot){
 	func(r *rand.Rand, s *snapshot.Snapshot) { slices.Reverse(s.LineItems) },
 	func(r *rand.Rand, s *snapshot.Snapshot) { s.LineItems[0].ID = -ad.ID(r.IntN(5)) },
 	func(r *rand.Rand, s *snapshot.Snapshot) { s.LineItems[r.IntN(40)].Tier = ad.Tier(5 + r.IntN(250)) },
-	func(r *rand.Rand, s *snapshot.Snapshot) { s.LineItems[r.IntN(40)].CPM = -1 },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.LineItems[r.IntN(40)].Cost = -1 },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.LineItems[r.IntN(40)].CostType = "cpv" },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.LineItems[r.IntN(40)].Weight = 0 },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.LineItems[r.IntN(40)].Labels = []string{"b", "a"} },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.FX[r.IntN(2)].Value = -money.Micros(r.IntN(2)) },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.FX = nil }, // but floors in other currencies
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.Rates.Conversion = 1_000_001 },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.Creatives[r.IntN(80)].Attributes = []uint8{64} },
+	func(r *rand.Rand, s *snapshot.Snapshot) { s.Placements[r.IntN(4)].AuctionType = 0 },
 	func(r *rand.Rand, s *snapshot.Snapshot) { s.Creatives[r.IntN(80)].Format = "audio" },
 	func(r *rand.Rand, s *snapshot.Snapshot) { s.Creatives[r.IntN(80)].Width = 0 },
 	func(r *rand.Rand, s *snapshot.Snapshot) { s.Properties[r.IntN(4)].Kind = "tv" },
 	func(r *rand.Rand, s *snapshot.Snapshot) {
-		s.LineItems[1].Targeting.Conjunctions[0] = slices.Clone(s.LineItems[1].Targeting.Conjunctions[0])
-		slices.Reverse(s.LineItems[1].Targeting.Conjunctions[0])
+		p := s.LineItems[1].Targeting
+		p[r.IntN(len(p))] = uint32(s.Values.Len()) | r.Uint32() | 1<<31 // no length, head or number of this table
+	},
+	func(r *rand.Rand, s *snapshot.Snapshot) {
+		p := s.LineItems[1].Targeting
+		s.LineItems[1].Targeting = p[:1+r.IntN(len(p)-1)]
+	},
+	func(r *rand.Rand, s *snapshot.Snapshot) { // as packed, not in the order of the texts
+		texts := make([]string, s.Values.Len())
+		for i := range texts {
+			texts[len(texts)-1-i] = s.Values.Text(uint32(i))
+		}
+		s.Values = rule.NewTable(texts)
 	},
 	func(r *rand.Rand, s *snapshot.Snapshot) { s.Currency = "" },
 	func(r *rand.Rand, s *snapshot.Snapshot) { s.Advertisers[r.IntN(4)].TimeZone = "" },
