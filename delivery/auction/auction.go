@@ -7,6 +7,7 @@
 package auction
 
 import (
+	"math/bits"
 	"slices"
 	"time"
 
@@ -171,11 +172,10 @@ func (s *Scratch) lookForCompanions() {
 		if s.place(&s.companions[i]) != fits {
 			continue
 		}
-		s.lose(s.companions[i].item, noLease)
-		for at := range s.slots[:min(len(s.slots), maxSeats)] {
-			if s.seating.holder[at] >= 0 {
-				s.slots[at].verdict = noLease
-			}
+		item := s.companions[i].item
+		s.lose(item, noLease)
+		for seats := s.seating.seats(len(s.catalog.LineItems[item].Creatives)); seats != 0; seats &= seats - 1 {
+			s.slots[bits.TrailingZeros64(seats)].verdict = noLease
 		}
 	}
 }

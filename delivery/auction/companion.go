@@ -33,9 +33,10 @@ type companion struct {
 
 // seating is the trial to give every creative of a companion a slot.
 type seating struct {
-	allowed [maxSeats]uint64 // by creative: the slots where it may show
-	holder  [maxSeats]int8   // by slot: the creative that has it, -1: none
-	tried   uint64           // slots, in the search at hand
+	allowed   [maxSeats]uint64 // by creative: the slots where it may show
+	outranked uint64           // the slots that a better line item could win
+	holder    [maxSeats]int8   // by slot: the creative that has it, -1: none
+	tried     uint64           // slots, in the search at hand
 }
 
 // unsought and nobody stand for a slot's rival.
@@ -140,7 +141,7 @@ func (s *Scratch) place(c *companion) verdict {
 		return byRoadblock
 	}
 	from, _ := s.catalog.Peers(c.item)
-	outranked := uint64(0)
+	s.seating.outranked = 0
 	clear(s.seating.allowed[:n])
 	for slots := c.slots; slots != 0; slots &= slots - 1 {
 		i := bits.TrailingZeros64(slots)
@@ -148,7 +149,7 @@ func (s *Scratch) place(c *companion) verdict {
 			continue
 		}
 		if s.outranked(i, from) {
-			outranked |= 1 << i
+			s.seating.outranked |= 1 << i
 		}
 		s.turnTo(&s.slots[i])
 		if s.admits(line, c.item) != fits {
@@ -161,7 +162,7 @@ func (s *Scratch) place(c *companion) verdict {
 		}
 	}
 	switch {
-	case !s.seating.complete(n, ^outranked):
+	case !s.seating.complete(n, ^s.seating.outranked):
 		if s.seating.complete(n, ^uint64(0)) {
 			return outbid
 		}
@@ -256,6 +257,14 @@ func (s *Scratch) companionPrice(line *catalog.LineItem, i int) money.Micros {
 		second = s.catalog.LineItems[rival].Value
 	}
 	return clearing(line.Cost, s.placement.MinValue, second)
+}
+
+// seats are the slots that n creatives may take.
+func (t *seating) seats(n int) (slots uint64) {
+	for _, allowed := range t.allowed[:n] {
+		slots |= allowed
+	}
+	return slots &^ t.outranked
 }
 
 // forgetRivals: what is shown has changed, and with it who could win what is left.
