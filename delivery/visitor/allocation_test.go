@@ -8,22 +8,33 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
 )
 
 func TestNoAllocations(t *testing.T) {
-	r := open(t, Config{GeoFile: geoFile(t), Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
-	hints := Hints{UserAgent: []byte(chromeAndroid), Mobile: []byte("?1"), Platform: []byte(`"Android"`)}
-	peer, forwarded := netip.MustParseAddr("10.0.0.1"), []byte("1.2.3.4, 203.0.113.9")
-	buf := make([]byte, 0, 128)
+	r := open(t, Config{
+		GeoFile: cityFile(t), ASNFile: asnFile(t), ConnectionFile: connectionFile(t), Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	})
+	peer, forwarded := netip.MustParseAddr("10.0.0.1"), []byte("1.2.3.4, "+tokyoIP)
+	v, buf := everybody(), make([]byte, 0, 128)
+	v.Consent = Consent{
+		TCF: []byte(tcfAll), GPP: []byte("DBACNY~" + tcfAll + "~1YNN"), USPrivacy: []byte("1YNN"),
+	}
+	var q target.Query
 	allocs := testing.AllocsPerRun(1000, func() {
-		if r.Country(r.ClientIP(peer, forwarded)) != [2]byte{'J', 'P'} {
-			t.Fatal("wrong country")
+		q.Reset()
+		v.IP = r.ClientIP(peer, forwarded)
+		if country, kind := r.Describe(v, &q); country != [2]byte{'J', 'P'} || kind != event.Mobile || Bot(v.Hints.UserAgent) {
+			t.Fatal("wrong visitor", country, kind)
 		}
-		if kind, os := r.Device(hints); kind != event.Mobile || os != Android || Bot(hints.UserAgent) {
-			t.Fatal("wrong device")
+		if v.Grant != everything {
+			t.Fatal("wrong grant", v.Grant)
 		}
 		if _, err := AppendKeyword(buf, []byte("Topic"), []byte("Go")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ParseSegment([]byte("vip")); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -3,94 +3,237 @@ package visitor
 import (
 	"bytes"
 
-	"github.com/medama-io/go-useragent/agents"
-
+	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/rule"
 )
 
-// OS is a visitor's operating system, in the spelling of targeting rules; "" is unknown.
-type OS string
-
-// The operating systems that rules can name.
-const (
-	Windows  OS = "windows"
-	MacOS    OS = "macos"
-	Linux    OS = "linux"
-	Android  OS = "android"
-	IOS      OS = "ios"
-	ChromeOS OS = "chromeos"
-	OtherOS  OS = "other"
-)
-
-// maxUserAgent is how much of a user agent is looked at, in bytes.
-const maxUserAgent = 1024
-
-// Hints are the headers by which a browser describes itself.
-type Hints struct {
-	UserAgent []byte // User-Agent
-	Mobile    []byte // Sec-CH-UA-Mobile: ?0 or ?1
-	Platform  []byte // Sec-CH-UA-Platform: a quoted name
+// App is what an app or a server states of a visitor's device in so many words
+// (OpenRTB 2.6, 3.2.18). It counts before what headers say; empty is not stated.
+type App struct {
+	Make, Model   []byte
+	OS, OSVersion []byte // "iOS", "17.4"
+	Connection    int    // AdCOM, List: Connection Types: 1 to 7; 0 and others: unknown
+	Carrier       []byte // MCC and MNC: "440-10"
+	Latitude      float64
+	Longitude     float64
+	Located       bool
 }
 
-// Device tells the kind of device and its operating system: by the client hints
-// where they say it, else by the user agent. Browsers send hints on their own
-// accord over HTTPS, and freeze their user agent in exchange.
-func (r *Reader) Device(h Hints) (event.DeviceType, OS) {
-	agent := r.agents.Parse(alias(clip(h.UserAgent)))
-	os := platform(h.Platform)
-	if os == "" {
-		os = systems[agent.OS()]
-		if os == "" && len(h.UserAgent) > 0 {
-			os = OtherOS
+// device is who asks with what: by what an app states, then by client hints, then
+// by the user agent.
+type device struct {
+	agent
+	maker []byte // stated
+	known bool   // something was said at all
+}
+
+func readDevice(h *Hints, app *App) (d device) {
+	d.agent = readAgent(h.UserAgent)
+	d.known = len(h.UserAgent)+len(h.Mobile)+len(h.Platform)+len(app.OS) > 0
+	if len(h.UserAgent) > 0 && d.os == "" {
+		d.os = OtherOS
+	}
+	if len(h.UserAgent) == 0 {
+		d.browser = ""
+	}
+	d.readBrands(h)
+	if os := platform(h.Platform); os != "" && os != d.os {
+		d.os, d.osVersion = os, nil
+	}
+	if version := platformVersion(h.PlatformVersion, d.os); len(version) > 0 {
+		d.osVersion = version
+	}
+	if model := unquoted(h.Model); len(model) > 0 {
+		d.model = model
+	}
+	d.kind = kindOf(&d.agent, h.Mobile)
+	d.state(app)
+	return d
+}
+
+// readBrands takes the browser from the hints. The full versions are sent on
+// request only, and the user agent's are as good as the short ones.
+func (d *device) readBrands(h *Hints) {
+	for _, list := range [...][]byte{h.FullVersions, h.Brands} {
+		if browser, version := brand(list); browser != "" {
+			if browser == d.browser && len(version) < len(d.version) {
+				return
+			}
+			d.browser, d.version = browser, version
+			return
 		}
 	}
-	kind := devices[agent.Device()]
+}
+
+// kindOf corrects the user agent's kind by the mobile hint, which knows two
+// answers only: about tablets and televisions the user agent knows better.
+func kindOf(a *agent, mobile []byte) event.DeviceType {
 	switch {
-	case kind == event.TV || kind == event.Tablet:
-		// The mobile hint knows two answers only; the user agent knows better.
-	case string(h.Mobile) == "?1":
-		kind = event.Mobile
-	case string(h.Mobile) == "?0" && os == Android:
-		kind = event.Tablet
-	case string(h.Mobile) == "?0" && os != IOS && os != "":
-		kind = event.Desktop
+	case a.kind == event.TV:
+		return event.TV
+	case string(mobile) == "?1" && !a.tablet:
+		return event.Mobile
+	case string(mobile) == "?0" && a.os == Android:
+		return event.Tablet
+	case string(mobile) == "?0" && a.os != IOS && a.os != "" && a.kind != event.Tablet:
+		return event.Desktop
 	}
-	return kind, os
+	return a.kind
 }
 
-var devices = map[agents.Device]event.DeviceType{
-	agents.DeviceDesktop: event.Desktop,
-	agents.DeviceMobile:  event.Mobile,
-	agents.DeviceTablet:  event.Tablet,
-	agents.DeviceTV:      event.TV,
+// state takes what an app says of its device.
+func (d *device) state(app *App) {
+	if os := statedOS(app.OS); os != "" {
+		if os != d.os {
+			d.osVersion, d.model = nil, nil
+		}
+		d.os = os
+	}
+	if len(app.OSVersion) > 0 {
+		d.osVersion = app.OSVersion
+	}
+	if len(app.Model) > 0 {
+		d.model = app.Model
+	}
+	d.maker = app.Make
 }
 
-var systems = map[agents.OS]OS{
-	agents.OSWindows:  Windows,
-	agents.OSMacOS:    MacOS,
-	agents.OSLinux:    Linux,
-	agents.OSAndroid:  Android,
-	agents.OSIOS:      IOS,
-	agents.OSChromeOS: ChromeOS,
-}
-
-// platform reads the value of Sec-CH-UA-Platform.
-func platform(hint []byte) OS {
-	switch string(bytes.Trim(hint, `"`)) {
-	case "Windows":
-		return Windows
-	case "macOS":
-		return MacOS
-	case "Linux":
-		return Linux
-	case "Android":
-		return Android
-	case "iOS":
+func statedOS(name []byte) OS {
+	switch {
+	case len(name) == 0:
+		return ""
+	case foldedEqual(name, "ios"), foldedEqual(name, "ipados"):
 		return IOS
-	case "Chrome OS", "Chromium OS":
+	case foldedEqual(name, "android"):
+		return Android
+	case foldedEqual(name, "windows"):
+		return Windows
+	case foldedEqual(name, "macos"), foldedEqual(name, "mac os"), foldedEqual(name, "os x"):
+		return MacOS
+	case foldedEqual(name, "linux"):
+		return Linux
+	case foldedEqual(name, "chromeos"), foldedEqual(name, "chrome os"):
 		return ChromeOS
+	}
+	return OtherOS
+}
+
+// describe adds the device to q, with buf for scratch.
+func (d *device) describe(q *target.Query, buf []byte) []byte {
+	if d.known {
+		q.AddText(rule.DeviceType, d.kind.String())
+	}
+	q.AddText(rule.OS, string(d.os))
+	q.AddText(rule.Browser, string(d.browser))
+	buf = addVersion(q, rule.OSVersion, string(d.os), d.osVersion, buf)
+	buf = addVersion(q, rule.BrowserVersion, string(d.browser), d.version, buf)
+	if len(d.model) > maxWord {
+		d.model = nil
+	}
+	if len(d.maker) > 0 {
+		buf = addLower(q, rule.DeviceMake, d.maker, buf)
+	} else {
+		q.AddText(rule.DeviceMake, makerOf(d.os, d.model))
+	}
+	return addLower(q, rule.DeviceModel, d.model, buf)
+}
+
+// maxWord bounds the names of makers and models, in bytes.
+const maxWord = 100
+
+// addLower adds a text in lower case, unless it is no text.
+func addLower(q *target.Query, d rule.Dimension, text, buf []byte) []byte {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || len(text) > maxWord {
+		return buf
+	}
+	lower, ok := appendLower(buf[:0], text)
+	if ok {
+		q.Add(d, lower)
+	}
+	return lower
+}
+
+// addVersion adds a name and a version as rules ask for them: "ios 16.2". Of a
+// version, the numbers at its beginning count; zeros at its end, such as the three
+// that Chrome sends in place of its own, say nothing and are left out.
+func addVersion(q *target.Query, d rule.Dimension, name string, version, buf []byte) []byte {
+	if name == "" || name == string(OtherOS) {
+		return buf
+	}
+	buf = append(append(buf[:0], name...), ' ')
+	from, dots, digit := len(buf), 0, false
+	for _, c := range version[:min(len(version), maxVersion)] {
+		isDot := c == '.' || c == '_'
+		switch {
+		case isDot && digit:
+			buf = append(buf, '.')
+			dots++
+		case c >= '0' && c <= '9':
+			buf = append(buf, c)
+		default:
+			version = nil // a letter, or a second dot: it ends here
+		}
+		if digit = !isDot; version == nil {
+			break
+		}
+	}
+	for dots > 0 && (buf[len(buf)-1] == '.' || dots > 1 && bytes.HasSuffix(buf, []byte(".0"))) {
+		buf = buf[:bytes.LastIndexByte(buf, '.')]
+		dots--
+	}
+	if len(buf) > from {
+		q.Add(d, buf)
+	}
+	return buf
+}
+
+// maxVersion bounds a version's length, in bytes.
+const maxVersion = 32
+
+// makers are the beginnings of models by which their makers are known, in lower
+// case; the first that fits counts.
+var makers = [...]struct{ prefix, maker string }{
+	{"sm-", "samsung"}, {"gt-", "samsung"}, {"sc-", "samsung"}, {"scg", "samsung"}, {"samsung", "samsung"}, {"galaxy", "samsung"},
+	{"pixel", "google"}, {"nexus", "google"}, {"chromecast", "google"},
+	{"redmi", "xiaomi"}, {"mi ", "xiaomi"}, {"poco", "xiaomi"}, {"xiaomi", "xiaomi"}, {"mix ", "xiaomi"},
+	{"so-", "sony"}, {"sog", "sony"}, {"xq-", "sony"}, {"xperia", "sony"}, {"bravia", "sony"},
+	{"sh-", "sharp"}, {"shg", "sharp"}, {"aquos", "sharp"}, {"f-", "fujitsu"}, {"arrows", "fujitsu"}, {"kyv", "kyocera"}, {"kyg", "kyocera"},
+	{"huawei", "huawei"}, {"honor", "honor"}, {"oneplus", "oneplus"}, {"moto", "motorola"}, {"xt1", "motorola"}, {"xt2", "motorola"},
+	{"lg-", "lg"}, {"lm-", "lg"}, {"vivo", "vivo"}, {"oppo", "oppo"}, {"cph", "oppo"}, {"rmx", "realme"}, {"realme", "realme"},
+	{"nokia", "nokia"}, {"asus", "asus"}, {"zenfone", "asus"}, {"tecno", "tecno"}, {"infinix", "infinix"}, {"lenovo", "lenovo"},
+	{"kf", "amazon"}, {"aft", "amazon"}, {"iphone", "apple"}, {"ipad", "apple"}, {"ipod", "apple"},
+}
+
+// makerOf is who makes a model, "" when that is not known.
+func makerOf(os OS, model []byte) string {
+	if os == IOS || os == MacOS {
+		return "apple"
+	}
+	if len(model) == 0 {
+		return ""
+	}
+	first := model[0] | 0x20
+	for i := range makers {
+		m := &makers[i]
+		if m.prefix[0] == first && len(model) >= len(m.prefix) && foldedPrefix(model, m.prefix) {
+			return m.maker
+		}
 	}
 	return ""
 }
 
-func clip(userAgent []byte) []byte { return userAgent[:min(len(userAgent), maxUserAgent)] }
+// foldedPrefix compares the beginning of text with a lower-case word.
+func foldedPrefix(text []byte, lower string) bool {
+	for i := range len(lower) {
+		c := text[i]
+		if isUpper(c) {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

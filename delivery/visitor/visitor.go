@@ -1,119 +1,299 @@
-// Package visitor tells who asks: where from, on what device, and whether it is
-// a person at all. It turns the plain values of a request into what targeting
-// asks about. It knows neither HTTP nor the catalog, keeps nothing of a visitor,
-// and allocates nothing per request.
+// Package visitor tells who asks: where from, on what device, in what language,
+// and whether it is a person at all, as far as the visitor allows. It turns the
+// plain values of a request into what targeting asks about. It knows neither HTTP
+// nor the catalog, keeps nothing of a visitor, and allocates nothing per request.
 package visitor
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
-	"sync"
-
-	"github.com/medama-io/go-useragent"
-	"github.com/oschwald/maxminddb-golang/v2"
+	"strconv"
+	"time"
 
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
-// Config of a [Reader].
+// Config of a [Reader]. Every file may be missing: then what it tells is unknown.
 type Config struct {
-	GeoFile string         // a MaxMind DB with country/iso_code; "": no country is ever known
-	Trusted []netip.Prefix // proxies whose X-Forwarded-For is believed
+	GeoFile        string         // MaxMind DB of cities or countries
+	ASNFile        string         // MaxMind DB of autonomous systems
+	ConnectionFile string         // MaxMind DB of connection types, or of ISPs with mobile network codes
+	Trusted        []netip.Prefix // proxies whose X-Forwarded-For is believed
+	Vendor         uint16         // our id on the IAB's Global Vendor List; 0: none, see [Consent]
+	Strict         bool           // whether a visitor of unknown country has to consent, as in Europe
 }
 
 // Reader reads visitors; it may be used by any number of goroutines.
 type Reader struct {
-	geo     *maxminddb.Reader // nil: none
-	agents  *useragent.Parser
-	trusted []netip.Prefix
+	databases [3]database
+	trusted   []netip.Prefix
+	vendor    uint64
+	strict    bool
+	zones     zones
 }
 
-// Open reads the country database into memory, if one is configured.
+// Open reads the databases that are configured.
 func Open(cfg Config) (*Reader, error) {
-	r := &Reader{agents: useragent.NewParser(), trusted: cfg.Trusted}
-	if cfg.GeoFile == "" {
-		return r, nil
-	}
-	geo, err := maxminddb.Open(cfg.GeoFile)
-	if err != nil {
-		return nil, fmt.Errorf("country database %s: %w", cfg.GeoFile, err)
-	}
-	r.geo = geo
-	if _, err := r.lookup(netip.MustParseAddr("8.8.8.8")); err != nil {
-		return nil, errors.Join(fmt.Errorf("country database %s: %w", cfg.GeoFile, err), geo.Close())
+	r := &Reader{trusted: cfg.Trusted, vendor: uint64(cfg.Vendor), strict: cfg.Strict}
+	for i, want := range []struct {
+		purpose, file string
+		wrong         []string
+	}{
+		{"geography", cfg.GeoFile, []string{"ASN", "ISP", "Connection-Type", "Anonymous", "Domain"}},
+		{"ASN", cfg.ASNFile, []string{"City", "Country", "Connection-Type", "Anonymous", "Domain"}},
+		{"connection", cfg.ConnectionFile, []string{"City", "Country", "ASN", "Anonymous", "Domain"}},
+	} {
+		opened, err := openDatabase(want.purpose, want.file, want.wrong...)
+		if err != nil {
+			return nil, errors.Join(err, r.Close())
+		}
+		r.databases[i] = opened
 	}
 	return r, nil
 }
 
-// Close releases the country database; nothing may be read afterwards.
+// Close releases the databases; nothing may be read afterwards.
 func (r *Reader) Close() error {
-	if r.geo == nil {
-		return nil
+	var errs []error
+	for _, d := range r.databases {
+		errs = append(errs, d.close())
 	}
-	return r.geo.Close()
+	return errors.Join(errs...)
 }
 
-// Visitor is what a request says of who asks.
+// Visitor is what a request says of who asks and where. It is reused with Reset.
 type Visitor struct {
+	Now      time.Time  // when; zero: the visitor's hour is not known
 	IP       netip.Addr // the visitor's, see [Reader.ClientIP]; zero: unknown
 	Hints    Hints
+	App      App
+	Language []byte   // a language tag, or the value of Accept-Language
+	URL      []byte   // of the page
 	Keywords [][]byte // from [AppendKeyword]
+	Segments [][]byte // from [ParseSegment]
+	Consent  Consent
+
+	// Elsewhere tells that URL is not on the property whose placements are asked
+	// for: then its address is not believed. A page never brings rule.Domain: the
+	// domain that counts is the property's, which its publisher had approved and
+	// which comes with the supply, so that no page can pass for another.
+	Elsewhere bool
+
+	// Grant is what Describe found that the visitor allows.
+	Grant Grant
+
+	place place
+	buf   []byte
 }
 
+// Reset forgets everything but the buffers.
+func (v *Visitor) Reset() { *v = Visitor{buf: v.buf} }
+
 // Describe adds to q what targeting may ask of the visitor, and returns what
-// reports tell apart.
-func (r *Reader) Describe(v *Visitor, q *target.Query) (country [2]byte, device event.DeviceType) {
-	country = r.Country(v.IP)
-	if country != [2]byte{} {
-		q.Add(rule.Country, country[:])
-	}
-	device, os := r.Device(v.Hints)
-	if len(v.Hints.UserAgent) > 0 || len(v.Hints.Mobile) > 0 || len(v.Hints.Platform) > 0 {
-		q.AddText(rule.DeviceType, device.String())
-	}
-	q.AddText(rule.OS, string(os))
+// reports tell apart. What the visitor does not allow is not added: no later part
+// has to think of it.
+func (r *Reader) Describe(v *Visitor, q *target.Query) (country [2]byte, kind event.DeviceType) {
+	r.locate(v)
+	v.Grant = r.grant(&v.Consent, v.place.country)
+	d := readDevice(&v.Hints, &v.App)
+	v.buf = d.describe(q, v.buf)
+	r.describePlace(v, q)
+	v.describeNetwork(q, d.kind)
+	v.describePage(q)
 	for _, keyword := range v.Keywords {
 		q.Add(rule.Keyword, keyword)
 	}
-	return country, device
+	if v.Grant.Personal {
+		for _, segment := range v.Segments {
+			q.Add(rule.Segment, segment)
+		}
+	}
+	return v.place.country, d.kind
 }
 
-// Country is the ISO 3166-1 alpha-2 code of where an address is, zero when that
-// is not known. Only the truncated address is looked up: no answer may depend on
-// more of an address than we would keep.
-func (r *Reader) Country(addr netip.Addr) [2]byte {
-	if r.geo == nil || !addr.IsValid() {
-		return [2]byte{}
+// locate looks up the truncated address, once in each database: no answer may
+// depend on more of an address than we would keep. A broken record costs
+// targeting, never an answer.
+func (r *Reader) locate(v *Visitor) {
+	v.place = place{}
+	if !v.IP.IsValid() {
+		return
 	}
-	country, err := r.lookup(Truncate(addr))
-	if err != nil {
-		return [2]byte{} // a broken database costs targeting, never an answer
+	addr := Truncate(v.IP)
+	for _, d := range r.databases {
+		before := v.place
+		if d.lookup(addr, &v.place) != nil {
+			v.place = before
+		}
 	}
-	return country
 }
 
-func (r *Reader) lookup(addr netip.Addr) (country [2]byte, err error) {
-	found := codes.Get().(*code)
-	defer codes.Put(found)
-	found.text = ""
-	if err := r.geo.Lookup(addr).DecodePath(&found.text, countryPath...); err != nil {
-		return country, err
+// describePlace adds where the visitor is. Everything below a country is spelled
+// with it, so it means nothing without.
+func (r *Reader) describePlace(v *Visitor, q *target.Query) {
+	p, buf := &v.place, v.buf
+	if v.Grant.Precise {
+		buf = v.describePoint(q, buf)
 	}
-	if text := found.text; len(text) == 2 && isUpper(text[0]) && isUpper(text[1]) {
-		country = [2]byte{text[0], text[1]}
+	if zone := r.zones.of(p.zone); zone != nil && !v.Now.IsZero() {
+		buf = strconv.AppendInt(buf[:0], int64(hourOfWeek(v.Now, zone)), 10)
+		q.Add(rule.VisitorHour, buf)
 	}
-	return country, nil
+	if v.buf = buf; p.country == [2]byte{} {
+		return
+	}
+	q.Add(rule.Country, p.country[:])
+	buf = append(buf[:0], p.country[0], p.country[1], '-')
+	if len(p.region) > 0 && len(p.region) <= maxRegion {
+		buf = append(buf, p.region...)
+		q.Add(rule.Region, buf)
+	}
+	if p.metro > 0 {
+		q.Add(rule.Metro, strconv.AppendUint(buf[:0], p.metro, 10))
+	}
+	buf = append(buf[:0], p.country[0], p.country[1], '/')
+	if lower, ok := appendLower(buf, p.city); ok && len(p.city) > 0 && len(p.city) <= maxWord && !v.Grant.Child {
+		q.Add(rule.City, lower)
+		buf = lower[:3]
+	}
+	if len(p.postal) > 0 && len(p.postal) <= maxPostal && v.Grant.Precise {
+		for _, c := range p.postal {
+			if c >= 'a' && c <= 'z' {
+				c -= 'a' - 'A'
+			}
+			buf = append(buf, c)
+		}
+		q.Add(rule.PostalCode, buf)
+	}
+	v.buf = buf
 }
 
-var countryPath = []any{"country", "iso_code"}
+// Bounds of what a database may say, in bytes: ISO 3166-2 has three letters or
+// digits behind the country, and no postal code is longer than ten.
+const (
+	maxRegion = 3
+	maxPostal = 16
+)
 
-// code is where the database writes a country; pooled, because what is handed
-// to it would be allocated otherwise.
-type code struct{ text string }
+// describePoint adds the visitor's coordinates: an app's own, else those that the
+// database has for the network.
+func (v *Visitor) describePoint(q *target.Query, buf []byte) []byte {
+	latitude, longitude := v.App.Latitude, v.App.Longitude
+	if !v.App.Located {
+		if v.place.located < 2 {
+			return buf
+		}
+		latitude, longitude = v.place.latitude, v.place.longitude
+	}
+	if !(latitude >= -90 && latitude <= 90 && longitude >= -180 && longitude <= 180) {
+		return buf
+	}
+	buf = append(appendDegrees(buf[:0], latitude), ',')
+	buf = appendDegrees(buf, longitude)
+	q.Add(rule.Near, buf)
+	return buf
+}
 
-var codes = sync.Pool{New: func() any { return new(code) }}
+// appendDegrees writes four decimals, which is 11 metres. strconv's exact floats
+// would take three times as long.
+func appendDegrees(dst []byte, degrees float64) []byte {
+	const decimals = 10_000
+	if degrees < 0 {
+		dst, degrees = append(dst, '-'), -degrees
+	}
+	n := uint64(degrees*decimals + 0.5)
+	dst = append(strconv.AppendUint(dst, n/decimals, 10), '.')
+	n %= decimals
+	return append(dst, '0'+byte(n/1000), '0'+byte(n/100%10), '0'+byte(n/10%10), '0'+byte(n%10))
+}
 
-func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
+// describeNetwork adds how the visitor is connected.
+func (v *Visitor) describeNetwork(q *target.Query, kind event.DeviceType) {
+	p, buf := &v.place, v.buf
+	if p.asn > 0 {
+		buf = strconv.AppendUint(buf[:0], p.asn, 10)
+		q.Add(rule.ASN, buf)
+	}
+	if name := connectionOf(&v.App, p.connection, kind); name != "" {
+		q.AddText(rule.Connection, name)
+	}
+	if isCarrier(v.App.Carrier) {
+		q.Add(rule.Carrier, v.App.Carrier)
+	} else if len(p.mcc) == 3 && len(p.mnc) <= 3 {
+		buf = append(append(append(buf[:0], p.mcc...), '-'), p.mnc...)
+		if isCarrier(buf) {
+			q.Add(rule.Carrier, buf)
+		}
+	}
+	v.buf = buf
+}
+
+// connections are AdCOM's connection types by number.
+var connections = [...]string{1: "ethernet", "wifi", "cellular", "2g", "3g", "4g", "5g"}
+
+// connectionOf is what an app states, else what the database says of the network:
+// mobile, or a line. At the end of a line a phone or tablet is on a wireless
+// network, other devices count as on the wire.
+func connectionOf(app *App, database []byte, kind event.DeviceType) string {
+	switch {
+	case app.Connection > 0 && app.Connection < len(connections):
+		return connections[app.Connection]
+	case len(database) == 0:
+		return ""
+	case string(database) == "Cellular":
+		return "cellular"
+	case kind == event.Mobile || kind == event.Tablet:
+		return "wifi"
+	}
+	return "ethernet"
+}
+
+// isCarrier accepts "440-10": a mobile country code of three digits and a network
+// code of two or three (ITU-T E.212).
+func isCarrier(text []byte) bool {
+	if len(text) < 6 || len(text) > 7 || text[3] != '-' {
+		return false
+	}
+	for i, c := range text {
+		if i != 3 && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// describePage adds the page and the language it is read in.
+func (v *Visitor) describePage(q *target.Query) {
+	if code, ok := language(v.Language); ok {
+		q.Add(rule.Language, code[:])
+	}
+	a, ok := readURL(v.URL)
+	if !ok {
+		return
+	}
+	if a.secure {
+		q.AddText(rule.Secure, "yes")
+	} else {
+		q.AddText(rule.Secure, "no")
+	}
+	if !v.Elsewhere {
+		v.buf = a.appendPrefix(v.buf[:0])
+		q.Add(rule.URLPrefix, v.buf)
+	}
+}
+
+// On tells whether a page is on a domain or one of its subdomains; a page without
+// an address that we can read is on none.
+func On(url []byte, domain string) bool {
+	a, ok := readURL(url)
+	if !ok || len(a.host) < len(domain) || domain == "" {
+		return false
+	}
+	behind := len(a.host) - len(domain)
+	if behind > 0 && a.host[behind-1] != '.' {
+		return false
+	}
+	return foldedPrefix(a.host[behind:], domain)
+}

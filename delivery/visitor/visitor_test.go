@@ -1,54 +1,15 @@
 package visitor
 
 import (
-	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/maxmind/mmdbwriter"
-	"github.com/maxmind/mmdbwriter/mmdbtype"
 
-	"github.com/hayate-ads/hayate/delivery/target"
-	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
-
-// geoFile writes a country database of documentation networks.
-func geoFile(t testing.TB) string {
-	t.Helper()
-	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "Test-Country", RecordSize: 24, IncludeReservedNetworks: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for network, code := range map[string]string{
-		"203.0.113.0/24": "JP", "198.51.100.0/24": "DE", "2001:db8:1::/48": "FR", "192.0.2.0/24": "not a code",
-	} {
-		_, block, err := net.ParseCIDR(network)
-		if err != nil {
-			t.Fatal(err)
-		}
-		record := mmdbtype.Map{"country": mmdbtype.Map{"iso_code": mmdbtype.String(code)}}
-		if err := tree.Insert(block, record); err != nil {
-			t.Fatal(err)
-		}
-	}
-	name := filepath.Join(t.TempDir(), "country.mmdb")
-	file, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tree.WriteTo(file); err != nil {
-		t.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return name
-}
 
 func open(t testing.TB, cfg Config) *Reader {
 	t.Helper()
@@ -58,44 +19,6 @@ func open(t testing.TB, cfg Config) *Reader {
 	}
 	t.Cleanup(func() { r.Close() })
 	return r
-}
-
-func TestCountry(t *testing.T) {
-	t.Parallel()
-	r := open(t, Config{GeoFile: geoFile(t)})
-	f := func(addr, want string) {
-		t.Helper()
-		got := r.Country(netip.MustParseAddr(addr))
-		if strings.TrimRight(string(got[:]), "\x00") != want {
-			t.Errorf("Country(%s) = %q, want %q", addr, got, want)
-		}
-	}
-	f("203.0.113.9", "JP")
-	f("::ffff:198.51.100.7", "DE")
-	f("2001:db8:1::1", "FR")
-	f("2001:db8:2::1", "")
-	f("10.0.0.1", "")
-	f("192.0.2.1", "") // what is in the database is not what we understand
-
-	if got := r.Country(netip.Addr{}); got != [2]byte{} {
-		t.Errorf("Country of no address = %q", got)
-	}
-	if got := open(t, Config{}).Country(netip.MustParseAddr("203.0.113.9")); got != [2]byte{} {
-		t.Errorf("Country without a database = %q", got)
-	}
-}
-
-func TestOpenBadGeoFile(t *testing.T) {
-	t.Parallel()
-	broken := filepath.Join(t.TempDir(), "broken.mmdb")
-	if err := os.WriteFile(broken, []byte("no database"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{broken, "/nonexistent.mmdb"} {
-		if _, err := Open(Config{GeoFile: name}); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("Open(%s): %v, want an error that names the file", name, err)
-		}
-	}
 }
 
 func TestClientIP(t *testing.T) {
@@ -136,74 +59,6 @@ func TestTruncate(t *testing.T) {
 	f("2001:db8:1:2:3::4", "2001:db8:1::")
 	if Truncate(netip.Addr{}).IsValid() {
 		t.Error("Truncate made an address of none")
-	}
-}
-
-const (
-	chromeWindows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36"
-	chromeAndroid = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Mobile Safari/537.36"
-	chromeTablet  = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36"
-	safariPhone   = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
-	safariMac     = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15"
-	safariPad     = "Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1 Mobile/15E148 Safari/604.1"
-	firefoxLinux  = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-)
-
-func TestDevice(t *testing.T) {
-	t.Parallel()
-	r := open(t, Config{})
-	f := func(h Hints, kind event.DeviceType, os OS) {
-		t.Helper()
-		gotKind, gotOS := r.Device(h)
-		if gotKind != kind || gotOS != os {
-			t.Errorf("Device(%.60q, %s, %s) = %s, %q; want %s, %q", h.UserAgent, h.Mobile, h.Platform, gotKind, gotOS, kind, os)
-		}
-	}
-	agent := func(ua string) Hints { return Hints{UserAgent: []byte(ua)} }
-	hints := func(ua, mobile, platform string) Hints {
-		return Hints{UserAgent: []byte(ua), Mobile: []byte(mobile), Platform: []byte(platform)}
-	}
-	f(agent(chromeWindows), event.Desktop, Windows)
-	f(agent(chromeAndroid), event.Mobile, Android)
-	f(agent(safariPhone), event.Mobile, IOS)
-	f(agent(safariMac), event.Desktop, MacOS)
-	f(agent(safariPad), event.Tablet, IOS)
-	f(agent(firefoxLinux), event.Desktop, Linux)
-	f(agent(""), event.OtherDevice, "")
-	f(agent("curl/8.5.0"), event.OtherDevice, OtherOS)
-	f(agent(chromeWindows+strings.Repeat(" x", 30_000)), event.Desktop, Windows)
-
-	f(hints(chromeTablet, "?0", `"Android"`), event.Tablet, Android)
-	f(hints(chromeAndroid, "?1", `"Android"`), event.Mobile, Android)
-	f(hints(chromeWindows, "?0", `"macOS"`), event.Desktop, MacOS)
-	f(hints("", "?1", `"Android"`), event.Mobile, Android)
-	f(hints("", "?0", `"Chromium OS"`), event.Desktop, ChromeOS)
-	f(hints(chromeWindows, "yes", `<script>`), event.Desktop, Windows)
-}
-
-// Every spelling that Device can answer is one that rules know.
-func TestSpelling(t *testing.T) {
-	t.Parallel()
-	for _, os := range []OS{Windows, MacOS, Linux, Android, IOS, ChromeOS, OtherOS} {
-		if !rule.OS.Valid(string(os)) {
-			t.Errorf("rules do not know the operating system %q", os)
-		}
-	}
-}
-
-func TestQuery(t *testing.T) {
-	t.Parallel()
-	r := open(t, Config{GeoFile: geoFile(t)})
-	keywords := [][]byte{[]byte("k=v")}
-	got := r.Query(&Visitor{
-		IP: netip.MustParseAddr("203.0.113.9"), Hints: Hints{UserAgent: []byte(chromeWindows)}, Keywords: keywords,
-	})
-	want := target.Query{Country: [2]byte{'J', 'P'}, Device: event.Desktop, OS: "windows", Keywords: keywords}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff(target.Query{NoDevice: true}, r.Query(&Visitor{})); diff != "" {
-		t.Error("of nothing:", diff)
 	}
 }
 
@@ -268,4 +123,65 @@ func TestAppendKeyword(t *testing.T) {
 	f("k", "\xc0\xaf", "", ErrUnicode)
 	f(strings.Repeat("k", 100), strings.Repeat("v", 99), strings.Repeat("k", 100)+"="+strings.Repeat("v", 99), nil)
 	f(strings.Repeat("k", 100), strings.Repeat("v", 100), "", ErrLength)
+}
+
+// everybody is a visitor who brings a value in every dimension that a
+// publisher's request can.
+func everybody() *Visitor {
+	v := at(tokyoIP)
+	v.Now = time.Date(2026, 11, 20, 12, 30, 0, 0, time.UTC)
+	v.Hints = Hints{
+		UserAgent: []byte(chromeAndroid), Mobile: []byte("?1"), Platform: []byte(`"Android"`), PlatformVersion: []byte(`"14.0.0"`),
+		Model: []byte(`"Pixel 8"`), Brands: []byte(`"Not)A;Brand";v="8", "Chromium";v="138", "Google Chrome";v="138"`),
+	}
+	v.Language, v.URL = []byte("ja,en-US;q=0.9,en;q=0.8"), []byte("https://news.example/sports/football/1234?utm_source=x")
+	v.Keywords = [][]byte{[]byte("topic=tea")}
+	v.Segments = [][]byte{[]byte("vip"), []byte("acme/4711")}
+	return v
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	r := open(t, Config{GeoFile: cityFile(t), ASNFile: asnFile(t), ConnectionFile: connectionFile(t)})
+	want := rule.Request{
+		rule.Country: {"JP"}, rule.Region: {"JP-13"}, rule.City: {"JP/tokyo"}, rule.PostalCode: {"JP/100-0001"}, rule.Near: {"35.6895,139.6917"},
+		rule.VisitorHour: {"117"}, rule.ASN: {"2516"}, rule.Connection: {"cellular"}, rule.Carrier: {"440-10"},
+		rule.DeviceType: {"mobile"}, rule.DeviceMake: {"google"}, rule.DeviceModel: {"pixel 8"},
+		rule.OS: {"android"}, rule.OSVersion: {"android 14.0"}, rule.Browser: {"chrome"}, rule.BrowserVersion: {"chrome 138.0"},
+		rule.Language: {"ja"}, rule.Secure: {"yes"}, rule.URLPrefix: {"news.example/sports/football/1234"},
+		rule.Keyword: {"topic=tea"}, rule.Segment: {"vip", "acme/4711"},
+	}
+	v := everybody()
+	for range 2 { // the second time, buffers hold what the first left
+		if diff := cmp.Diff(want, describe(r, v)); diff != "" {
+			t.Error("(-want +got)", diff)
+		}
+	}
+	if diff := cmp.Diff(rule.Request{}, describe(r, new(Visitor))); diff != "" {
+		t.Error("of nothing:", diff)
+	}
+	v.Reset()
+	if diff := cmp.Diff(rule.Request{}, describe(r, v)); diff != "" {
+		t.Error("after Reset:", diff)
+	}
+}
+
+// What an app states counts before what a database knows of its network.
+func TestDescribeApp(t *testing.T) {
+	t.Parallel()
+	r := open(t, Config{GeoFile: cityFile(t), ConnectionFile: connectionFile(t)})
+	v := at(tokyoIP)
+	v.App = App{Connection: 7, Carrier: []byte("440-20"), Latitude: 43.0621, Longitude: 141.3544, Located: true}
+	got := describe(r, v)
+	for d, want := range map[rule.Dimension]string{rule.Connection: "5g", rule.Carrier: "440-20", rule.Near: "43.0621,141.3544"} {
+		if len(got[d]) != 1 || got[d][0] != want {
+			t.Errorf("%s is %q, want %s", d, got[d], want)
+		}
+	}
+	for _, app := range []App{
+		{Connection: -1}, {Connection: 8}, {Connection: 1 << 40}, {Carrier: []byte("44010")}, {Carrier: []byte("440-1x")}, {Latitude: 91, Located: true},
+	} {
+		v.App = app
+		describe(open(t, Config{}), v)
+	}
 }

@@ -1,19 +1,66 @@
 package visitor
 
 import (
-	"net/netip"
 	"testing"
 
+	"github.com/medama-io/go-useragent"
+
+	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
 )
 
-func BenchmarkQuery(b *testing.B) {
-	r := open(b, Config{GeoFile: geoFile(b)})
-	v := Visitor{IP: netip.MustParseAddr("203.0.113.9"), Hints: Hints{UserAgent: []byte(chromeAndroid)}}
+// BenchmarkDescribe is a visitor with everything: two databases, hints, a page,
+// segments and a consent.
+func BenchmarkDescribe(b *testing.B) {
+	r := open(b, Config{GeoFile: cityFile(b), ASNFile: asnFile(b)})
+	f := func(name string, v *Visitor) {
+		b.Run(name, func(b *testing.B) {
+			var q target.Query
+			b.ReportAllocs()
+			for b.Loop() {
+				q.Reset()
+				if country, kind := r.Describe(v, &q); country != [2]byte{'J', 'P'} || kind != event.Mobile {
+					b.Fatal(country, kind)
+				}
+			}
+		})
+	}
+	f("all", everybody())
+	v := everybody()
+	v.Consent = Consent{TCF: []byte(tcfAll)}
+	f("all+tcf", v)
+	v = at(tokyoIP)
+	v.Hints.UserAgent = []byte(chromeAndroid)
+	f("plain", v)
+}
+
+func BenchmarkUserAgent(b *testing.B) {
+	agent := []byte(chromeAndroid)
+	b.Run("ours", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if a := readAgent(agent); a.kind != event.Mobile {
+				b.Fatal(a)
+			}
+		}
+	})
+	b.Run("medama", func(b *testing.B) {
+		parser := useragent.NewParser()
+		b.ReportAllocs()
+		for b.Loop() {
+			if a := parser.Parse(alias(agent)); a.Device() != "Mobile" {
+				b.Fatal(a)
+			}
+		}
+	})
+}
+
+func BenchmarkTCF(b *testing.B) {
+	text := []byte(tcfAll)
 	b.ReportAllocs()
 	for b.Loop() {
-		if q := r.Query(&v); q.Country != [2]byte{'J', 'P'} || q.Device != event.Mobile {
-			b.Fatal(q)
+		if !readTCF(text, 0).Personal {
+			b.Fatal("no consent")
 		}
 	}
 }
