@@ -28,6 +28,7 @@ type world struct {
 	folder   string // of the bucket
 	log      *bytes.Buffer
 	campaign ad.Campaign
+	property ad.Property
 }
 
 func newWorld(t *testing.T) *world {
@@ -46,10 +47,10 @@ func newWorld(t *testing.T) *world {
 	advertiser := must[ad.Advertiser](t)(w.DB.CreateAdvertiser(t.Context(), postgres.System, ad.Advertiser{Name: "Brand", Domain: "brand.example", TimeZone: "Asia/Tokyo"}))
 	w.campaign = must[ad.Campaign](t)(w.DB.CreateCampaign(t.Context(), postgres.System, ad.Campaign{AdvertiserID: advertiser.ID, Name: "Spring", StartsAt: time.Now()}))
 	publisher := must[ad.Publisher](t)(w.DB.CreatePublisher(t.Context(), postgres.System, ad.Publisher{Name: "News", Domain: "news.example"}))
-	property := must[ad.Property](t)(w.DB.CreateProperty(t.Context(), postgres.System,
+	w.property = must[ad.Property](t)(w.DB.CreateProperty(t.Context(), postgres.System,
 		ad.Property{PublisherID: publisher.ID, Name: "News", Kind: ad.Site, Domain: "news.example", RevenueShare: 7000}))
 	must[ad.Placement](t)(w.DB.CreatePlacement(t.Context(), postgres.System,
-		ad.Placement{PropertyID: property.ID, Name: "Top", Formats: []ad.Format{ad.HTML}, Sizes: []ad.Size{{Width: 300, Height: 250}}}))
+		ad.Placement{PropertyID: w.property.ID, Name: "Top", Formats: []ad.Format{ad.HTML}, Sizes: []ad.Size{{Width: 300, Height: 250}}}))
 	w.serve(t, w.lineItem(t, "first"))
 	return w
 }
@@ -153,6 +154,65 @@ func TestUnchanged(t *testing.T) {
 	w.run(t, "generation 6: 1 line items")
 	if p, _ := w.latest(t); p.AllowShrink {
 		t.Errorf("pointer %+v", p)
+	}
+}
+
+// The urgency of what is guaranteed changes all the time; the snapshot does only
+// when a line item falls behind, or catches up.
+func TestUrgencyInSteps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	budget, now := 100*money.Unit, time.Now()
+	l := must[ad.LineItem](t)(w.DB.CreateLineItem(t.Context(), postgres.System, ad.LineItem{
+		CampaignID: w.campaign.ID, Name: "booked", Tier: ad.Guaranteed, CPM: 2 * money.Unit, LifetimeBudget: &budget,
+		StartsAt: now.Add(-50 * 24 * time.Hour), EndsAt: now.Add(50 * 24 * time.Hour),
+	}))
+	if _, err := w.DB.Pool.Exec(t.Context(), `UPDATE campaign SET starts_at = $1`, l.StartsAt); err != nil {
+		t.Fatal(err)
+	}
+	w.serve(t, l)
+	spend := func(amount money.Micros, want string, urgency int) {
+		t.Helper()
+		_, err := w.DB.Pool.Exec(t.Context(), `
+			UPDATE account SET settled_micros = $1 WHERE level = 'line_item' AND owner_id = $2 AND day IS NULL`, amount, l.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.run(t, want)
+		if _, s := w.latest(t); s.LineItems[1].ID != l.ID || s.LineItems[1].Urgency != urgency || s.LineItems[0].Urgency != 0 {
+			t.Errorf("%s spent: %+v", amount, s.LineItems)
+		}
+	}
+	spend(50*money.Unit, "generation 1: 2 line items", 1000)
+	spend(49*money.Unit, "generation 1: unchanged", 1000)
+	spend(53*money.Unit, "generation 1: unchanged", 1000)
+	spend(25*money.Unit, "generation 4: 2 line items", 1500)
+	spend(26*money.Unit, "generation 4: unchanged", 1500)
+}
+
+// A floor that nobody can compare keeps its placement out, by name, until there
+// is a rate.
+func TestFloorWithoutRate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(t, "1 placements")
+	must[ad.Placement](t)(w.DB.CreatePlacement(t.Context(), postgres.System, ad.Placement{
+		PropertyID: w.property.ID, Name: "Yen", Formats: []ad.Format{ad.Native}, Floor: 100 * money.Unit, FloorCurrency: "JPY",
+	}))
+	w.run(t, "unchanged, 1 refused")
+	w.run(t, "unchanged, 1 refused")
+	if n := strings.Count(w.log.String(), `name=Yen reason="its floor is in JPY, which has no exchange rate to EUR"`); n != 1 {
+		t.Errorf("named %d times:\n%s", n, w.log)
+	}
+	rate := must[ad.ExchangeRate](t)(w.DB.SetExchangeRate(t.Context(), postgres.System, ad.ExchangeRate{Currency: "JPY", Value: 6_200}))
+	w.run(t, "2 placements")
+	rate.Value = 6_300
+	must[ad.ExchangeRate](t)(w.DB.SetExchangeRate(t.Context(), postgres.System, rate))
+	w.run(t, "generation 5")
+	_, s := w.latest(t)
+	want := []snapshot.ExchangeRate{{Currency: "JPY", Value: 6_300}}
+	if d := cmp.Diff(want, s.FX); d != "" || s.Placements[1].FloorCurrency != "JPY" || s.Placements[0].FloorCurrency != "EUR" || s.Rates.Click != 1000 {
+		t.Errorf("%s\n%+v", d, s)
 	}
 }
 
