@@ -132,3 +132,11 @@ func (b *board) price(lineItem ad.ID) (money.Micros, bool) {
 	}
 	return item.Price, true
 }
+
+// generation of what serves, 0: nothing yet.
+func (b *board) generation() uint64 {
+	if current := b.current.Load(); current != nil {
+		return current.catalog.Generation
+	}
+	return 0
+}

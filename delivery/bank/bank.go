@@ -35,9 +35,10 @@ type Config struct {
 	Timeout        time.Duration // of one call of Postgres: 2 s
 	StopsSince     time.Time     // the first heartbeat asks for stops since then; the snapshot's CreatedAt
 
-	Price    func(ad.ID) (money.Micros, bool) // per impression, by the current catalog
-	OnChange func(lineItem ad.ID)             // its slot changed: a lease came or went, was asked for or refused
-	OnStop   func(postgres.Stop)
+	Price      func(ad.ID) (money.Micros, bool) // per impression, by the current catalog
+	Generation func() uint64                    // of the current catalog; nil: prices may change at any time
+	OnChange   func(lineItem ad.ID)             // its slot changed: a lease came or went, was asked for or refused
+	OnStop     func(postgres.Stop)
 }
 
 // Bank runs a [Core]: it owns its goroutine, its clock and its calls to Postgres.
@@ -68,7 +69,7 @@ func New(cfg Config) *Bank {
 	}
 	b.core = NewCore(Rules{
 		Hold: cfg.Hold, Silence: cfg.Silence, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
-		Price: cfg.Price, MintID: ulid.Make, Process: b.Process,
+		Price: cfg.Price, Generation: cfg.Generation, MintID: ulid.Make, Process: b.Process,
 	}, cfg.Book)
 	b.clock = newClock(cfg.Silence, &b.core.horizon)
 	b.started = b.clock.now()
@@ -167,9 +168,11 @@ func waited(ctx context.Context, calls *sync.WaitGroup) bool {
 
 func (b *Bank) step(ctx context.Context, input any) {
 	b.perform(ctx, b.core.Step(b.clock.now(), input))
-	leases, left := b.core.Serving()
-	b.serving.Store(int64(leases))
-	b.left.Store(int64(left))
+	if _, tick := input.(Tick); tick { // adding up takes too long to do with every want
+		leases, left := b.core.Serving()
+		b.serving.Store(int64(leases))
+		b.left.Store(int64(left))
+	}
 }
 
 // perform does what a step asks for. Appends run in the background, since they

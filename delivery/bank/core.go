@@ -29,6 +29,9 @@ type Rules struct {
 	// Price returns a line item's price of one impression, false when the
 	// catalog does not know the line item.
 	Price func(ad.ID) (money.Micros, bool)
+	// Generation changes whenever prices may have: while it stays, those of leases
+	// in service are not looked up again. Nil: they always are.
+	Generation func() uint64
 	// MintID returns a fresh ULID; the simulator's are seeded.
 	MintID func() ulid.ULID
 	// Process is under whose id leases run now: tokens must name the same process
@@ -46,7 +49,8 @@ type Core struct {
 	order     []*position             // of first sight: a step must not depend on map order
 	byLease   map[ulid.ULID]*position // of leases in service or being opened
 	askedAt   time.Time
-	waiting   bool // a batch of wants is unanswered
+	waiting   bool   // a batch of wants is unanswered
+	priced    uint64 // generation of the positions' prices
 }
 
 // position is what the core knows of one line item.
@@ -109,16 +113,22 @@ func NewCore(rules Rules, book *lease.Book) *Core {
 	return &Core{rules: rules, book: book, positions: make(map[ad.ID]*position), byLease: make(map[ulid.ULID]*position)}
 }
 
-// Step takes one input at bank time now and returns what is to be done.
+// Step takes one input at bank time now and returns what is to be done. Inputs
+// about one line item come by the thousand, and touch that one only; the others
+// look at every position, and come some ten times a second.
 func (c *Core) Step(now time.Time, input any) Outputs {
 	var out Outputs
 	switch in := input.(type) {
 	case Wanted:
-		c.wanted(now, in.LineItem, &out)
-	case Granted:
-		c.granted(now, in, &out)
+		if c.wanted(now, in.LineItem, &out) {
+			c.gather(now, &out)
+		}
+		return out
 	case Opened:
 		c.opened(now, in, &out)
+		return out
+	case Granted:
+		c.granted(now, in, &out)
 	case Answered:
 		c.answered(now, in.HeartbeatAnswer, &out)
 	case Drain:
@@ -130,10 +140,11 @@ func (c *Core) Step(now time.Time, input any) Outputs {
 	return out
 }
 
-// wanted notes that a line item could serve. Price 0 needs no bank.
-func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) {
+// wanted notes that a line item could serve, and tells whether the bank is to be
+// asked. Price 0 needs no bank.
+func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) bool {
 	if _, known := c.rules.Price(lineItem); !known {
-		return
+		return false
 	}
 	p := c.positions[lineItem]
 	if p == nil {
@@ -142,9 +153,10 @@ func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) {
 		c.order = append(c.order, p)
 	}
 	if p.stopped || p.serving != nil || p.next != nil || p.asked.LineItem != 0 || now.Before(p.retryAt) {
-		return
+		return false
 	}
 	c.fresh(now, p, out)
+	return p.asked.LineItem != 0
 }
 
 // firstAsk is how many impressions a first lease is asked for; later ones

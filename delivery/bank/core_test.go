@@ -23,6 +23,8 @@ type world struct {
 	now    time.Time
 	ids    uint64
 	price  map[ad.ID]money.Micros
+	looks  int                          // at a price
+	edits  uint64                       // of prices
 	asks   [][]postgres.Want            // unanswered batches
 	opens  []ulid.ULID                  // OPENs on their way to the disk
 	opened map[ulid.ULID]event.Lease    // OPENs given to the log …
@@ -48,8 +50,13 @@ func newWorld(fatal func(string, ...any)) *world {
 	}
 	w.core = NewCore(Rules{
 		Hold: hold, Silence: 180 * time.Second, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
-		Price:  func(id ad.ID) (money.Micros, bool) { p, ok := w.price[id]; return p, ok },
-		MintID: w.mint, Process: func() ulid.ULID { return ulid.ULID{1} },
+		Price: func(id ad.ID) (money.Micros, bool) {
+			w.looks++
+			p, ok := w.price[id]
+			return p, ok
+		},
+		Generation: func() uint64 { return w.edits },
+		MintID:     w.mint, Process: func() ulid.ULID { return ulid.ULID{1} },
 	}, &w.book)
 	w.step(Answered{postgres.HeartbeatAnswer{Now: w.now}})
 	return w

@@ -114,6 +114,7 @@ func TestAPriceEndsAPermit(t *testing.T) {
 		t.Fatal("no permit for price 0")
 	}
 	w.price[3] = 1500
+	w.edits++
 	w.now = w.now.Add(2 * time.Second)
 	w.step(Tick{})
 	if len(w.asks) == 0 || w.asks[0][0].LineItem != 3 {
@@ -165,4 +166,27 @@ func TestACloseThatWasHeldUpCoversTheLastHold(t *testing.T) {
 	f(0, 1, false)
 	f(80*time.Second, 1, true)
 	f(80*time.Second, 0, false)
+}
+
+// A price is looked up when there is a new catalog, not with every review: with
+// many leases that would take most of a core.
+func TestPricesAreLookedUpOncePerCatalog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t.Fatalf)
+	w.step(Wanted{3})
+	w.sync(w.opens[0], false)
+	w.step(Tick{})
+	before := w.looks
+	for range 10 {
+		w.now = w.now.Add(100 * time.Millisecond)
+		w.step(Tick{})
+	}
+	if w.looks != before {
+		t.Errorf("%d looks at prices in 10 reviews of an unchanged catalog, want 0", w.looks-before)
+	}
+	w.edits++
+	w.step(Tick{})
+	if w.looks == before {
+		t.Error("a new catalog's prices were not looked up")
+	}
 }

@@ -10,6 +10,7 @@ import (
 // review looks at every lease in service: one that can serve no more is closed,
 // one that is running out or growing old gets a successor before it ends.
 func (c *Core) review(now time.Time, out *Outputs) {
+	reprice := c.reprice()
 	for _, p := range c.order {
 		if p.next != nil && !p.next.retryAt.IsZero() && !now.Before(p.next.retryAt) {
 			p.next.retryAt = time.Time{}
@@ -26,8 +27,10 @@ func (c *Core) review(now time.Time, out *Outputs) {
 		if p.serving == nil {
 			continue
 		}
-		if price, known := c.rules.Price(p.lineItem); known {
-			p.price = price // an edit may have put it beyond what the lease has left
+		if reprice {
+			if price, known := c.rules.Price(p.lineItem); known {
+				p.price = price // an edit may have put it beyond what the lease has left
+			}
 		}
 		left, impressions := p.serving.lease.Left()
 		switch {
@@ -43,6 +46,19 @@ func (c *Core) review(now time.Time, out *Outputs) {
 			c.succeed(now, p, out)
 		}
 	}
+}
+
+// reprice tells whether prices may have changed since the last review. Looking
+// them up takes more than all the rest of it.
+func (c *Core) reprice() bool {
+	if c.rules.Generation == nil {
+		return true
+	}
+	// Read before the prices: those of a still newer generation are looked up once more.
+	generation := c.rules.Generation()
+	changed := generation != c.priced
+	c.priced = generation
+	return changed
 }
 
 // over tells whether a lease can serve no more: used up, past its window, or of
