@@ -35,7 +35,7 @@ func (c *console) lineItemPage(w http.ResponseWriter, r *http.Request) error {
 	if mayEditDemand(ctx) && l.Status != ad.Archived {
 		p.Actions = append(statusActions(lang, lineItemPath(l.ID), l.Status, l.Version), views.Action{Text: views.T(lang, "form.edit"), URL: lineItemPath(l.ID) + "/edit"})
 	}
-	details := append(lineItemDetails(lang, l, ch.zone), reportDetail(ctx, lang, "line_item", l.ID))
+	details := append(lineItemDetails(lang, l, ch.zone), reportDetail(ctx, lang, "line_item", l.ID), whyDetail(ctx, lang, l.ID))
 	details = append(details, stampDetails(lang, l.Stamp, ch.zone)...)
 	summary, expression := describeTargeting(lang, l.Targeting)
 	return c.show(w, r, views.LineItem(p, details, meters(lang, exposure), summary, expression, table))

@@ -25,6 +25,7 @@ var documented = map[string]string{
 	"GET /campaigns/{id}": "ora", "GET /campaigns/{id}/edit": "oa", "POST /campaigns/{id}": "oa", "POST /campaigns/{id}/status": "oa",
 	"GET /campaigns/{id}/line-items/new": "oa", "POST /campaigns/{id}/line-items": "oa",
 	"GET /line-items/{id}": "ora", "GET /line-items/{id}/edit": "oa", "POST /line-items/{id}": "oa", "POST /line-items/{id}/status": "oa", "POST /targeting/check": "oa",
+	"GET /line-items/{id}/why": "oa", "POST /line-items/{id}/why": "oa",
 	"GET /line-items/{id}/creatives/new": "oa", "POST /line-items/{id}/creatives": "oa",
 	"GET /creatives/{id}": "ora", "GET /creatives/{id}/edit": "oa", "POST /creatives/{id}": "oa", "POST /creatives/{id}/status": "oa", "POST /creatives/{id}/submit": "oa",
 	"GET /creatives/{id}/revisions/{number}/frame": "ora", "GET /creatives/{id}/revisions/{number}/image": "ora", "GET /creatives/{id}/revisions/{number}/landing": "ora",

@@ -48,6 +48,15 @@ func T(lang, key string, args ...any) string {
 	return fmt.Sprintf(text, args...)
 }
 
+// Known is the text of a key made of a value that another program or version
+// chose; ok is false when there is none.
+func Known(lang, key string) (text string, ok bool) {
+	if _, ok := catalog[key]; !ok {
+		return "", false
+	}
+	return T(lang, key), true
+}
+
 func t(ctx context.Context, key string, args ...any) string {
 	return T(From(ctx).Language, key, args...)
 }
