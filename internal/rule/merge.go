@@ -43,7 +43,7 @@ func mergeDimension(terms []Term) ([]Term, bool) {
 	var merged []Term
 	for _, include := range includes {
 		if len(excludes) > 0 {
-			include.Values = without(include.Values, excludes[0].Values)
+			include.Values = outside(d, include.Values, excludes[0].Values)
 		}
 		if len(include.Values) == 0 {
 			return nil, false

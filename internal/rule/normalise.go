@@ -30,7 +30,7 @@ func Normalise(e Expr) (Rule, error) {
 			continue
 		}
 		if len(c) > MaxTerms {
-			return Rule{}, &Error{Code: TooManyTerms, Message: fmt.Sprintf("asks for more than %d things at once", MaxTerms)}
+			return Rule{}, &Error{Code: TooManyTerms, Message: fmt.Sprintf("asks for %s things at once; at most %d are accepted", grouped(len(c)), MaxTerms)}
 		}
 		rule.Conjunctions = append(rule.Conjunctions, c)
 	}
@@ -55,7 +55,8 @@ func flatten(e Expr, negate bool) node {
 	case e.Is != nil:
 		values := slices.Clone(e.Is.Values)
 		slices.Sort(values)
-		return node{or: negate, terms: []Term{{e.Is.Dimension, negate, slices.Compact(values)}}}
+		values = widest(e.Is.Dimension, slices.Compact(values))
+		return node{or: negate, terms: []Term{{e.Is.Dimension, negate, values}}}
 	}
 	// NOT (a AND b) is NOT a OR NOT b, and the other way round.
 	n, list := node{or: negate}, e.All
@@ -99,7 +100,7 @@ func unite(terms []Term, exclude bool) []Term {
 	for d, values := range lists {
 		if count[d] > 1 {
 			slices.Sort(values)
-			values = slices.Compact(values)
+			values = widest(Dimension(d), slices.Compact(values))
 		}
 		if count[d] > 0 {
 			rest = append(rest, Term{Dimension(d), exclude, values})
@@ -140,12 +141,21 @@ func (n node) size() size {
 
 func (s size) within() error {
 	if s.conjunctions > MaxConjunctions {
-		return &Error{Code: TooManyConjunctions, Message: fmt.Sprintf("has too many combinations of alternatives; at most %d are accepted", MaxConjunctions)}
+		return &Error{Code: TooManyConjunctions, Message: fmt.Sprintf("has %s combinations of alternatives; at most %d are accepted", atMost(s.conjunctions), MaxConjunctions)}
 	}
 	if s.values > MaxRuleValues {
-		return &Error{Code: TooManyValues, Message: fmt.Sprintf("has more than %d values once its alternatives are combined", MaxRuleValues)}
+		return &Error{Code: TooManyValues, Message: fmt.Sprintf("has %s values once its alternatives are combined; at most %s are accepted", atMost(s.values), grouped(MaxRuleValues))}
 	}
 	return nil
+}
+
+// atMost writes a size, beyond a number that people can read as more than that.
+func atMost(n int) string {
+	const readable = 1_000_000_000_000
+	if n > readable {
+		return "more than " + grouped(readable)
+	}
+	return grouped(n)
 }
 
 func plus(a, b int) int {

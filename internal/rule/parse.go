@@ -45,7 +45,7 @@ func (e *Error) Error() string {
 // is at most MaxBytes.
 func Parse(text []byte) (Expr, error) {
 	if len(text) > MaxBytes {
-		return Expr{}, &Error{Code: TooLong, Message: fmt.Sprintf("has %d bytes; at most %d are accepted", len(text), MaxBytes)}
+		return Expr{}, &Error{Code: TooLong, Message: fmt.Sprintf("has %s bytes; at most %s are accepted", grouped(len(text)), grouped(MaxBytes))}
 	}
 	var e Expr
 	err := e.UnmarshalJSON(text)
@@ -62,6 +62,9 @@ func (e *Expr) UnmarshalJSON(text []byte) error {
 	parsed, err := r.expr(&place{}, 1)
 	if err == nil {
 		err = r.end()
+	}
+	if tooLarge, ok := errors.AsType[*Error](err); ok && r.budget.exceeded {
+		censusOfText(text).refuse(tooLarge)
 	}
 	if err != nil {
 		return err
@@ -92,6 +95,9 @@ func (p *place) String() string {
 	}
 	return path
 }
+
+// list is the place of the list that p is an item of.
+func (p *place) list() *place { return &place{above: p.above, name: p.name, index: -1} }
 
 func (p *place) fail(code, format string, args ...any) error {
 	return &Error{Code: code, Path: p.String(), Message: fmt.Sprintf(format, args...)}
@@ -124,7 +130,7 @@ func (r *reader) end() error {
 
 // expr reads one node. The zero expression is the root's only.
 func (r *reader) expr(at *place, depth int) (e Expr, err error) {
-	if err := r.budget.node(at, depth); err != nil {
+	if err := r.budget.node(depth); err != nil {
 		return e, err
 	}
 	fields := 0
@@ -249,10 +255,25 @@ func (r *reader) values(at *place) (values []string, err error) {
 		if err != nil {
 			return err
 		}
-		values = append(values, value)
-		return r.budget.values(at, len(values), 1)
+		if values = append(values, value); len(values) > MaxValues {
+			return at.list().tooManyValues(len(values) + r.rest())
+		}
+		return r.budget.values(1)
 	})
 	return values, err
+}
+
+// rest counts the texts that a list has yet.
+func (r *reader) rest() (n int) {
+	for r.tokens.More() {
+		if token, err := r.tokens.Token(); err != nil {
+			return n
+		} else if _, text := token.(string); !text {
+			return n
+		}
+		n++
+	}
+	return n
 }
 
 func (r *reader) text(at *place) (string, error) {

@@ -69,7 +69,7 @@ func TestParseRefuses(t *testing.T) {
 func TestParseReadsWhatMarshalWrites(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		e := drawExpr(t, 4)
+		e := drawExpr(t, 4, drawDimensions(t))
 		text, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)

@@ -1,5 +1,7 @@
 package rule
 
+import "errors"
+
 // Validate says whether e is what [Parse] accepts: one field set in each node
 // (none in the root is the rule that matches everything), no empty list, values
 // spelled as their dimension asks, all within the bounds. Its error is an [*Error].
@@ -8,7 +10,11 @@ func (e Expr) Validate() error {
 	if e.set() == 0 {
 		return nil
 	}
-	return e.validate(&b, &place{}, 1)
+	err := e.validate(&b, &place{}, 1)
+	if tooLarge, ok := errors.AsType[*Error](err); ok && b.exceeded {
+		censusOf(&e).refuse(tooLarge)
+	}
+	return err
 }
 
 // set counts the fields that are set. A list without items is set: it must not
@@ -24,7 +30,7 @@ func (e Expr) set() int {
 }
 
 func (e Expr) validate(b *budget, at *place, depth int) error {
-	if err := b.node(at, depth); err != nil {
+	if err := b.node(depth); err != nil {
 		return err
 	}
 	switch n := e.set(); {
@@ -36,7 +42,10 @@ func (e Expr) validate(b *budget, at *place, depth int) error {
 		return e.Not.validate(b, &place{above: at, name: "not", index: -1}, depth+1)
 	case e.Is != nil:
 		at := &place{above: at, name: "is", index: -1}
-		if err := b.values(at, len(e.Is.Values), len(e.Is.Values)); err != nil {
+		if n := len(e.Is.Values); n > MaxValues {
+			return at.tooManyValues(n)
+		}
+		if err := b.values(len(e.Is.Values)); err != nil {
 			return err
 		}
 		return e.Is.validate(at)
@@ -74,25 +83,35 @@ func (p *Predicate) validate(at *place) error {
 
 // budget counts what an expression has used of its bounds. Reading and
 // validating count alike, and before they go on, so that no input makes them
-// work or recurse beyond the bounds.
-type budget struct{ nodes, total int }
+// work or recurse beyond the bounds. What it refuses, a census measures.
+type budget struct {
+	nodes, total int
+	exceeded     bool
+}
 
-func (b *budget) node(at *place, depth int) error {
+func (b *budget) exceed(code string) error {
+	b.exceeded = true
+	return &Error{Code: code, Message: "is too large"}
+}
+
+func (b *budget) node(depth int) error {
 	if depth > MaxDepth {
-		return at.fail(TooDeep, "is nested too deep; at most %d levels are accepted", MaxDepth)
+		return b.exceed(TooDeep)
 	}
 	if b.nodes++; b.nodes > MaxNodes {
-		return at.fail(TooManyNodes, "the expression has more than %d nodes", MaxNodes)
+		return b.exceed(TooManyNodes)
 	}
 	return nil
 }
 
-func (b *budget) values(at *place, inPredicate, more int) error {
-	if inPredicate > MaxValues {
-		return at.fail(TooManyValues, "has more than %d values", MaxValues)
-	}
+func (b *budget) values(more int) error {
 	if b.total += more; b.total > MaxAllValues {
-		return at.fail(TooManyValues, "the expression has more than %d values in all", MaxAllValues)
+		return b.exceed(TooManyValues)
 	}
 	return nil
+}
+
+// tooManyValues is the error of one predicate with n values.
+func (p *place) tooManyValues(n int) error {
+	return p.fail(TooManyValues, "has %s values; at most %s are accepted", grouped(n), grouped(MaxValues))
 }

@@ -30,7 +30,7 @@ type Versions struct {
 
 const (
 	maxNumbers = 4
-	maxNumber  = 1<<16 - 1
+	maxNumber  = 1<<16 - 1 // of requests: this and all above; no rule names it
 )
 
 // Contains tells whether v is of the range.
@@ -47,7 +47,7 @@ var errVersions = errors.New("has to be a name and its versions, lowest and high
 
 // ParseVersions reads a range in its one spelling: a name, a space, the lowest
 // and the highest version with a hyphen between them, one of which may be left
-// out. Versions are up to four numbers from 0 to 65535 with dots between them,
+// out. Versions are up to four numbers from 0 to 65534 with dots between them,
 // without leading zeros; the lowest does not end with .0, which would add nothing.
 func ParseVersions(text string) (Versions, error) {
 	name, span, found := strings.Cut(text, " ")
@@ -85,7 +85,7 @@ func parseBound(text string, rest uint64) (number uint64, valid bool) {
 	n := 0
 	for part := range strings.SplitSeq(text, ".") {
 		value, err := strconv.ParseUint(part, 10, 16)
-		if err != nil || n == maxNumbers || (len(part) > 1 && part[0] == '0') || part[0] == '+' {
+		if err != nil || value == maxNumber || n == maxNumbers || (len(part) > 1 && part[0] == '0') {
 			return 0, false
 		}
 		number = number<<16 | value
