@@ -159,8 +159,8 @@ func (e *explainer) loss(item int) []Cause {
 }
 
 func (e *explainer) outbid(line *catalog.LineItem) []Cause {
-	if e.winner == nil {
-		return because("rank", "a better one than what competes for its other places", standing(line))
+	if e.winner == nil || line.Roadblock() == ad.AllOrNone {
+		return because("rank", "a better one than what competes for its companions' places", standing(line))
 	}
 	winner := &e.scratch.catalog.LineItems[e.winner.item]
 	return because("rank", name(winner)+": "+standing(winner), standing(line))
