@@ -22,8 +22,15 @@ func TestPublishable(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()
 	h.creative = h.approve(t, h.creative)
-	// A newer revision under review does not serve.
+	// The newest approved revision serves; a newer one under review does not.
+	second := sampleRevision()
+	second.LandingURL = "https://shop.example/?q=2"
+	h.creative = h.approve(t, must[ad.Creative](t)(h.ReviseCreative(ctx, postgres.System, h.creative.ID, h.creative.Version, second)))
 	must[ad.Creative](t)(h.ReviseCreative(ctx, postgres.System, h.creative.ID, h.creative.Version, sampleRevision()))
+	// Packed last, its value comes first in the order of texts.
+	hour := rule.Expr{Is: &rule.Predicate{Dimension: rule.HourOfWeek, Values: []string{"10"}}}
+	h.lineItem.Targeting = rule.Expr{All: []rule.Expr{h.lineItem.Targeting, hour}}
+	h.lineItem = must[ad.LineItem](t)(h.UpdateLineItem(ctx, postgres.System, h.lineItem))
 	h.campaign.EndsAt = end.AddDate(-1, 0, 0)
 	h.campaign = must[ad.Campaign](t)(h.UpdateCampaign(ctx, postgres.System, h.campaign))
 
@@ -40,17 +47,17 @@ func TestPublishable(t *testing.T) {
 	want := snapshot.Snapshot{
 		Generation: got.Generation, CreatedAt: got.CreatedAt, Currency: "USD", Rates: dollars.Rates,
 		FX:          []snapshot.ExchangeRate{{Currency: "EUR", Value: 1_083_200}, {Currency: "JPY", Value: 6_700}},
-		Values:      rule.NewTable([]string{"JP", "US"}),
+		Values:      rule.NewTable([]string{"10", "JP", "US"}),
 		Advertisers: []snapshot.Advertiser{{ID: h.advertiser.ID, Domain: "one.example", TimeZone: "Asia/Tokyo"}},
 		LineItems: []snapshot.LineItem{{
 			ID: h.lineItem.ID, Campaign: h.campaign.ID, Advertiser: h.advertiser.ID, Tier: ad.Auction,
 			CostType: ad.CPM, Cost: 2 * money.Unit, Weight: 7, Roadblock: ad.OnlyOne, Labels: []string{"cars", "luxury"},
 			StartsAt: start, EndsAt: h.campaign.EndsAt,
-			Targeting: rule.Packed{3, rule.Head(rule.Country, false, 2), 0, 1},
+			Targeting: rule.Packed{5, rule.Head(rule.Country, false, 2), 1, 2, rule.Head(rule.HourOfWeek, false, 1), 0},
 		}},
 		Creatives: []snapshot.Creative{{
-			ID: h.creative.ID, LineItem: h.lineItem.ID, Revision: 1, Format: ad.Banner, Width: 728, Height: 90,
-			LandingURL: "https://shop.example/?q=1", Image: sampleRevision().Image,
+			ID: h.creative.ID, LineItem: h.lineItem.ID, Revision: 2, Format: ad.Banner, Width: 728, Height: 90,
+			LandingURL: "https://shop.example/?q=2", Image: sampleRevision().Image,
 			Categories: []string{"iab1/IAB2"}, Attributes: []uint8{3, 17},
 		}},
 		Properties: []snapshot.Property{{

@@ -261,10 +261,9 @@ func TestCheckRefuses(t *testing.T) {
 	f("line item 2 has an unknown roadblock", func(s *S) { s.LineItems[0].Roadblock = "none" })
 	f("line item 2 has labels", func(s *S) { s.LineItems[0].Labels = []string{"b", "a"} })
 	f("line item 2 has labels", func(s *S) { s.LineItems[0].Labels = []string{""} })
-	f("number of different labels", func(s *S) {
-		for i := range snapshot.MaxLabels + 1 {
-			s.LineItems[29].Labels = append(s.LineItems[29].Labels, fmt.Sprintf("%06d", i))
-		}
+	f("line item 60 brings the number of different labels", func(s *S) {
+		label(s, snapshot.MaxLabels)
+		s.LineItems[29].Labels = []string{"one more"}
 	})
 	f("line item 2 ends before", func(s *S) { s.LineItems[0].EndsAt = s.LineItems[0].StartsAt })
 	f("creative 2 follows 2", func(s *S) { s.Creatives[2].ID = 2 })
@@ -300,6 +299,26 @@ func TestCheckRefuses(t *testing.T) {
 	f("placement 5 has an unknown format", func(s *S) { s.Placements[0].Formats[0] = "audio" })
 	f("placement 5 has a size", func(s *S) { s.Placements[0].Sizes[0].Width = 0 })
 	f("placement 5 blocks advertisers", func(s *S) { s.Placements[0].BlockedAdvertisers = []ad.ID{2, 2} })
+}
+
+// label gives the last but one line item n labels, and takes the others' away.
+func label(s *snapshot.Snapshot, n int) {
+	for i := range s.LineItems {
+		s.LineItems[i].Labels = nil
+	}
+	for i := range n {
+		s.LineItems[28].Labels = append(s.LineItems[28].Labels, fmt.Sprintf("%06d", i))
+	}
+}
+
+func TestMostLabels(t *testing.T) {
+	t.Parallel()
+	s := snapshottest.Make(1, 30)
+	label(s, snapshot.MaxLabels)
+	s.LineItems[29].Labels = s.LineItems[28].Labels[:3]
+	if err := snapshot.Check(s); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestCheckRefusesRules(t *testing.T) {
@@ -438,6 +457,34 @@ func TestHugeCounts(t *testing.T) {
 	length := binary.LittleEndian.AppendUint64(nil, uint64(len(content)))
 	next := items + int(binary.LittleEndian.Uint64(file[items-8:]))
 	f("totals together", slices.Concat(file[:items-8], length, content, file[next:]))
+}
+
+// What a section holds is neither more nor less than the totals it announced.
+func TestTotals(t *testing.T) {
+	t.Parallel()
+	s := snapshottest.Make(1, 11)
+	s.Placements[1].BlockedAdvertisers, s.Placements[1].BlockedAttributes = []ad.ID{1}, []uint8{1}
+	s.Placements[1].BlockedCategories = []string{"iab1/IAB1"}
+	file := snapshot.Append(nil, s)
+	sections := sectionOffsets(file)
+	for section, totals := range map[int]int{2: 2, 3: 5, 4: 1, 6: 2} { // line items, placements, properties, creatives
+		at := sections[section]
+		for range totals {
+			_, n := binary.Uvarint(file[at:]) // the count, or the total before
+			at += n
+			for _, wrong := range []int{-1, 1} {
+				lie := bytes.Clone(file)
+				if lie[at]&0x7f == 0 || lie[at]&0x7f == 0x7f {
+					t.Fatalf("section %d: the total at %d is %x: choose another snapshot", section, at, lie[at])
+				}
+				lie[at] = byte(int(lie[at]) + wrong)
+				_, err := snapshot.Parse(snapshottest.Seal(lie), snapshot.Limits{})
+				if reason(err) != snapshot.BadContent || !strings.Contains(err.Error(), "the total it announced") {
+					t.Errorf("section %d, total at %d, %+d: %v", section, at, wrong, err)
+				}
+			}
+		}
+	}
 }
 
 func sectionOffsets(file []byte) (content []int) {
