@@ -34,9 +34,13 @@ func isDomain(value string) error {
 		return errOther
 	}
 	for _, label := range labels {
-		if !isLabel(label) {
-			return otherSpelling(value)
+		if isLabel(label) {
+			continue
 		}
+		if right, valid := spelled(value); valid && right != value {
+			return fmt.Errorf("has to be spelled %s", clip(right))
+		}
+		return errOther
 	}
 	switch suffix, official := publicsuffix.PublicSuffix(value); {
 	case len(labels) == 1 || official && suffix == value:
@@ -44,7 +48,8 @@ func isDomain(value string) error {
 	case only(labels[len(labels)-1], isDigit):
 		return errors.New("is an address, not a name")
 	case strings.Contains(value, "xn--"):
-		return otherSpelling(value)
+		right, valid := spelled(value)
+		return ok(valid && right == value)
 	}
 	return nil
 }
@@ -54,17 +59,10 @@ func isLabel(label string) bool {
 		only(label, func(b byte) bool { return isSmall(b) || isDigit(b) || b == '-' || b == '_' })
 }
 
-// otherSpelling says how a host is spelled right, if it is one; it is nil when
-// it is spelled right.
-func otherSpelling(host string) error {
+// spelled writes a host as browsers do: lower case and Punycode (UTS 46).
+func spelled(host string) (right string, valid bool) {
 	right, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
-	switch {
-	case err != nil:
-		return errOther
-	case right != host:
-		return fmt.Errorf("has to be spelled %s", clip(right))
-	}
-	return nil
+	return right, err == nil
 }
 
 // isURLPrefix wants a host and a path as a URL has them (RFC 3986), without what

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,91 +85,131 @@ func TestParseReadsWhatMarshalWrites(t *testing.T) {
 	}
 }
 
-// Bombs are refused by name, quickly and in little memory. The test is not
-// parallel, since it measures what is allocated.
+// bomb is an expression that is refused by name, with the size found.
+type bomb struct {
+	name, code, message string
+	refuse              func() error
+}
+
+// TestBombs holds that they are refused quickly and in little memory. The test is
+// not parallel, since it measures what is allocated.
 func TestBombs(t *testing.T) {
+	for _, b := range slices.Concat(textBombs(), valueBombs(), productBombs()) {
+		t.Run(b.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			started := time.Now()
+			err := b.refuse()
+			took := time.Since(started)
+			runtime.ReadMemStats(&after)
+			wantCode(t, err, b.code)
+			if !strings.HasSuffix(err.Error(), b.message) {
+				t.Errorf("error is %.300v; want %s", err, b.message)
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 || took > 2*time.Second {
+				t.Errorf("took %s and %d MB", took, used>>20)
+			}
+		})
+	}
+}
+
+// textBombs come as JSON.
+func textBombs() []bomb {
 	const jp = `{"is":{"dimension":"country","values":["JP"]}}`
 	values := func(n int) string {
 		return `{"is":{"dimension":"placement","values":["1"` + strings.Repeat(`,"2"`, n-1) + `]}}`
 	}
-	f := func(name, code string, refuse func() error) {
-		t.Helper()
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		started := time.Now()
-		err := refuse()
-		took := time.Since(started)
-		runtime.ReadMemStats(&after)
-		wantCode(t, err, code)
-		if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 || took > 2*time.Second {
-			t.Errorf("%s: took %s and %d MB", name, took, used>>20)
-		}
-	}
-	parse := func(text string) func() error {
-		return func() error {
+	parse := func(name, code, message, text string) bomb {
+		return bomb{name, code, message, func() error {
 			_, err := Parse([]byte(text))
 			return err
-		}
+		}}
 	}
-	normalise := func(e Expr) func() error {
-		return func() error {
-			_, err := Normalise(e)
-			return err
-		}
+	nots := func(n int) string { return strings.Repeat(`{"not":`, n) + jp + strings.Repeat(`}`, n) }
+	return []bomb{
+		parse("33 deep", TooDeep, "is nested 33 levels deep; at most 32 are accepted", nots(32)),
+		parse("10,000 deep", TooDeep, "is nested 10,000 levels deep; at most 32 are accepted", nots(9_999)),
+		parse("100,000 deep and unfinished", TooDeep, "is nested 100,000 levels deep; at most 32 are accepted", strings.Repeat(`{"all":[`, 100_000)),
+		parse("deep arrays", Syntax, "all[0]: has to be an object", `{"all":`+strings.Repeat(`[`, 1_000_000)),
+		parse("deep unknown field", Unknown, "known are all, any, not and is", `{"x":`+strings.Repeat(`[`, 1_000_000)),
+		parse("long field", Unknown, "known are all, any, not and is", `{"`+strings.Repeat(`x`, 1_000_000)+`":1}`),
+		parse("200,000 values", TooManyValues, "is.values: has 200,000 values; at most 10,000 are accepted", values(200_000)),
+		parse("a million values", TooLong, "has 4,000,043 bytes; at most 1,048,576 are accepted", values(1_000_000)),
+		parse("values in all", TooManyValues, "has 180,001 values in all; at most 100,000 are accepted",
+			`{"any":[`+strings.Repeat(values(9_000)+",", 20)+jp+`]}`),
+		parse("nodes", TooManyNodes, "has 15,002 nodes; at most 10,000 are accepted", `{"any":[`+strings.Repeat(jp+",", 15_000)+jp+`]}`),
+		parse("an empty list", Empty, "any: is an empty list", `{"any":[]}`),
+		parse("an empty list of values", Empty, "is.values: is an empty list", `{"is":{"dimension":"os","values":[]}}`),
 	}
-	f("deep not", TooDeep, parse(strings.Repeat(`{"not":`, 10_000)+jp+strings.Repeat(`}`, 10_000)))
-	f("deep all", TooDeep, parse(strings.Repeat(`{"all":[`, 100_000)))
-	f("deep arrays", Syntax, parse(`{"all":`+strings.Repeat(`[`, 1_000_000)))
-	f("deep unknown field", Unknown, parse(`{"x":`+strings.Repeat(`[`, 1_000_000)))
-	f("long field", Unknown, parse(`{"`+strings.Repeat(`x`, 1_000_000)+`":1}`))
-	f("values", TooManyValues, parse(values(200_000)))
-	f("a million values", TooLong, parse(values(1_000_000)))
-	f("values in all", TooManyValues, parse(`{"any":[`+strings.Repeat(values(9_000)+",", 20)+jp+`]}`))
-	f("nodes", TooManyNodes, parse(`{"any":[`+strings.Repeat(jp+",", 15_000)+jp+`]}`))
+}
 
+func normalise(name, code, message string, e Expr) bomb {
+	return bomb{name, code, message, func() error {
+		_, err := Normalise(e)
+		return err
+	}}
+}
+
+// valueBombs are made by programs.
+func valueBombs() []bomb {
 	deep := is(Country, "JP")
-	for range 10_000 {
+	for range 9_999 {
 		deep = not(deep)
 	}
-	f("deep value", TooDeep, normalise(deep))
 	cycle := Expr{}
 	cycle.Not = &cycle
-	f("cycle", TooDeep, normalise(cycle))
-	var pairs []Expr // 10^6 conjunctions
+	million := slices.Repeat([]string{"1"}, 1_000_000)
+	shared := is(Country, "JP") // 2^31 nodes that share their parts
+	for range 31 {
+		shared = all(shared, shared)
+	}
+	return []bomb{
+		normalise("10,000 deep as a value", TooDeep, "is nested 10,000 levels deep; at most 32 are accepted", deep),
+		normalise("cycle", TooDeep, "is nested more than 250,000 levels deep; at most 32 are accepted", cycle),
+		normalise("a million values in one", TooManyValues, "is: has 1,000,000 values; at most 10,000 are accepted", is(Placement, million...)),
+		normalise("a million values in all", TooManyValues, "has 1,000,000 values in all; at most 100,000 are accepted",
+			anyOf(slices.Repeat([]Expr{is(Placement, million[:10_000]...)}, 100)...)),
+		normalise("shared nodes", TooManyNodes, "has more than 250,000 nodes; at most 10,000 are accepted", shared),
+		normalise("an empty list as a value", Empty, "all: is an empty list", Expr{All: []Expr{}}),
+		normalise("no values", Empty, "is: has no values", is(Country)),
+	}
+}
+
+// productBombs are small until they are multiplied out.
+func productBombs() []bomb {
+	var pairs []Expr // 2^20 conjunctions
+	for i := range 20 {
+		pairs = append(pairs, anyOf(is(Placement, fmt.Sprint(i+1)), is(Property, fmt.Sprint(i+1))))
+	}
+	var tens []Expr // 10^6, of conjunctions
 	for i := range 6 {
 		var list []Expr
 		for j := range 10 {
 			list = append(list, all(is(Keyword, fmt.Sprintf("a=%d", i)), is(Keyword, fmt.Sprintf("b=%d", j))))
 		}
-		pairs = append(pairs, anyOf(list...))
+		tens = append(tens, anyOf(list...))
 	}
-	f("conjunctions", TooManyConjunctions, normalise(all(pairs...)))
-	var wide []Expr // 2^3000 conjunctions, beyond every integer
-	for range 3000 {
-		wide = append(wide, anyOf(is(Country, "JP"), is(OS, "ios")))
-	}
-	f("saturation", TooManyConjunctions, normalise(all(wide...)))
-	million := make([]string, 1_000_000)
-	for i := range million {
-		million[i] = "1"
-	}
-	f("a million values in one", TooManyValues, normalise(is(Placement, million...)))
-	shared := is(Country, "JP") // 2^31 nodes that share their parts
-	for range 31 {
-		shared = all(shared, shared)
-	}
-	f("shared nodes", TooManyNodes, normalise(shared))
-
+	wide := slices.Repeat([]Expr{anyOf(is(Country, "JP"), is(OS, "ios"))}, 3000) // 2^3000, beyond every integer
 	product := []Expr{anyOf(sixtyFour()...)}
 	for i := range 9 {
 		product = append(product, is(Keyword, keywords(i, 9_000)...))
 	}
-	f("values of the product", TooManyValues, normalise(all(product...)))
 	var many []Expr
 	for i := range MaxTerms + 1 {
 		many = append(many, is(Keyword, fmt.Sprintf("a=%d", i)))
 	}
-	f("terms", TooManyTerms, normalise(all(many...)))
+	return []bomb{
+		normalise("65 combinations", TooManyConjunctions, "has 65 combinations of alternatives; at most 64 are accepted",
+			anyOf(append(sixtyFour(), all(is(OS, "ios"), is(Placement, "9999")))...)),
+		normalise("2^20 combinations", TooManyConjunctions, "has 1,048,576 combinations of alternatives; at most 64 are accepted", all(pairs...)),
+		normalise("a million combinations", TooManyConjunctions, "has 1,000,000 combinations of alternatives; at most 64 are accepted", all(tens...)),
+		normalise("their negation", TooManyConjunctions, "has 1,000,000 combinations of alternatives; at most 64 are accepted", not(not(all(tens...)))),
+		normalise("2^3000 combinations", TooManyConjunctions,
+			"has more than 1,000,000,000,000 combinations of alternatives; at most 64 are accepted", all(wide...)),
+		normalise("values of the product", TooManyValues,
+			"has 5,184,128 values once its alternatives are combined; at most 1,000,000 are accepted", all(product...)),
+		normalise("terms", TooManyTerms, "asks for 65 things at once; at most 64 are accepted", all(many...)),
+	}
 }
 
 func sixtyFour() (list []Expr) {
@@ -216,6 +257,42 @@ func TestBoundsAreAccepted(t *testing.T) {
 	var document struct{ Targeting Expr }
 	if err := json.NewDecoder(bytes.NewReader(nested)).Decode(&document); err != nil || document.Targeting.Is == nil {
 		t.Errorf("nested: %+v, %v", document, err)
+	}
+}
+
+// What is accepted is normalised in bounded time, however it is made to cost: the
+// most values, in the most combinations, where values imply others.
+func TestLargestRules(t *testing.T) {
+	list := func(n int, format string) (values []string) {
+		for i := range n {
+			values = append(values, fmt.Sprintf(format, i+1, i%7+1))
+		}
+		return values
+	}
+	f := func(name string, e Expr) {
+		t.Helper()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		started := time.Now()
+		_, err := Normalise(e)
+		took := time.Since(started)
+		runtime.ReadMemStats(&after)
+		used := after.TotalAlloc - before.TotalAlloc
+		t.Logf("%s: %s, %d MB", name, took, used>>20)
+		if err != nil || took > 10*time.Second || used > 1<<30 {
+			t.Errorf("%s: %v, took %s and %d MB", name, err, took, used>>20)
+		}
+	}
+	for name, values := range map[string][]string{
+		"domains":    list(MaxValues, "h%d.l%d.a.b.c.d.e.news.example"),
+		"prefixes":   list(MaxValues, "news.example/a/b/c/d/e/f/g/h/x%d/%d"),
+		"versions":   list(MaxValues, "ios 1.%d-20000.%[1]d.%d"),
+		"circles":    list(MaxValues, "1.%d1,2,%d"),
+		"few nested": list(200, "1,2,%d1%d"),
+	} {
+		d := map[byte]Dimension{'d': Domain, 'p': URLPrefix, 'v': OSVersion, 'c': Near, 'f': Near}[name[0]]
+		// Each of 32 alternatives has the lists over again.
+		f(name, all(anyOf(sixtyFour()[:32]...), is(d, values...), is(d, values[1:]...), not(is(d, values[:len(values)/2]...))))
 	}
 }
 

@@ -71,10 +71,12 @@ func isLower(value string) bool {
 
 const maxName = 100
 
+func isInvisible(r rune) bool { return !unicode.IsPrint(r) }
+
 // isName wants lower case, and one space at most between words.
 func isName(value string) error {
 	switch {
-	case value == "" || len(value) > maxName || !isLower(value):
+	case value == "" || len(value) > maxName || !isLower(value) || strings.ContainsFunc(value, isInvisible):
 		return errOther
 	case strings.Join(strings.Fields(value), " ") != value:
 		return errors.New("has spaces around it, or more than one between words")
