@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hayate-ads/hayate/delivery/visitor"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
@@ -24,7 +25,12 @@ type Config struct {
 	PublicURL   string `env:"PUBLIC_URL" help:"How browsers reach the public port; tracking URLs begin with it. Default: http://LISTEN."`
 	AssetURL    string `env:"ASSET_URL" help:"How browsers reach images, a CDN for instance. Default: PUBLIC_URL/assets."`
 	TokenKeys   string `env:"TOKEN_KEYS" help:"File of the keys that sign tracking tokens: lines of '<id> <64 hex digits>', the first signs, at most two."`
-	GeoIPFile   string `env:"GEOIP_FILE" help:"MaxMind DB file that tells the country of an address; without it no country is known."`
+
+	GeoIPFile         string `env:"GEOIP_FILE" help:"MaxMind DB file of cities or countries; without it no place is known."`
+	GeoASNFile        string `env:"GEOASN_FILE" help:"MaxMind DB file of autonomous systems; without it no ASN is known."`
+	GeoConnectionFile string `env:"GEOCONNECTION_FILE" help:"MaxMind DB file of connection types, or of ISPs with mobile network codes."`
+	TCFVendor         uint16 `env:"TCF_VENDOR" default:"0" help:"Your id on the IAB's Global Vendor List, for which consent is then needed; 0: none, you work on the publishers' behalf."`
+	ConsentUnknown    bool   `env:"CONSENT_WHERE_UNKNOWN" help:"Whether visitors of unknown country have to consent, as in Europe, before segments are used."`
 
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" help:"Networks (CIDR, comma between) of proxies whose X-Forwarded-For is believed."`
 
@@ -58,6 +64,14 @@ func (c BankConfig) protocol() postgres.BankConfig {
 	return postgres.BankConfig{
 		LeaseTTL: c.LeaseTTL, MaxAge: c.MaxAge, LongestHold: c.LongestHold,
 		LostAfter: c.LostAfter, Grace: c.Grace, Margin: c.Margin,
+	}
+}
+
+// visitors is what the reader of visitors needs.
+func (c Config) visitors() visitor.Config {
+	return visitor.Config{
+		GeoFile: c.GeoIPFile, ASNFile: c.GeoASNFile, ConnectionFile: c.GeoConnectionFile,
+		Trusted: c.TrustedProxies, Vendor: c.TCFVendor, Strict: c.ConsentUnknown,
 	}
 }
 
@@ -112,7 +126,9 @@ func (c Config) validate() error {
 	if c.PublicURL == "" && everyAddress(c.Listen) {
 		mistake("PUBLIC_URL is not set, and LISTEN, %s, names no host that browsers could reach", c.Listen)
 	}
-	for _, file := range []struct{ name, value string }{{"TOKEN_KEYS", c.TokenKeys}, {"GEOIP_FILE", c.GeoIPFile}} {
+	for _, file := range []struct{ name, value string }{
+		{"TOKEN_KEYS", c.TokenKeys}, {"GEOIP_FILE", c.GeoIPFile}, {"GEOASN_FILE", c.GeoASNFile}, {"GEOCONNECTION_FILE", c.GeoConnectionFile},
+	} {
 		if file.value == "" {
 			continue
 		}

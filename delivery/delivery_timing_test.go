@@ -22,7 +22,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.reset()
-		if err := d.decode(body, &r); err != nil || len(r.keywords) != 3 {
+		if err := d.decode(body, &r); err != nil || len(r.who.Keywords) != 3 {
 			b.Fatal(err)
 		}
 	}

@@ -25,6 +25,9 @@ func (s *server) handleAd(ctx *fasthttp.RequestCtx) {
 	sc := s.acquire()
 	defer s.release(sc)
 	format, err := sc.parseAd(ctx.URI().QueryString())
+	if err == nil {
+		err = s.visitorOf(ctx, serving, sc)
+	}
 	if err != nil {
 		s.metrics.rejected("bad_ad")
 		failBadRequest(ctx, err)
@@ -36,7 +39,6 @@ func (s *server) handleAd(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	sc.request.test = sc.request.test || ctx.IsHead()
-	s.visitorOf(ctx, sc)
 	s.decide(serving, sc)
 	s.answerAd(ctx, serving, sc, format)
 }
@@ -75,6 +77,8 @@ func (sc *scratch) parseAd(query []byte) (format, error) {
 			err = sc.request.addKeyword(name[len("kw."):], value)
 		case string(name) == "test":
 			sc.request.test = string(value) == "1"
+		default:
+			err = sc.request.parameter(name, value)
 		}
 		if err != nil {
 			return "", err

@@ -24,12 +24,15 @@ func (s *server) handleDecisions(ctx *fasthttp.RequestCtx) {
 	sc := s.acquire()
 	defer s.release(sc)
 	sc.request.reset()
-	if err := sc.decoder.decode(ctx.Request.Body(), &sc.request); err != nil {
+	err := sc.decoder.decode(ctx.Request.Body(), &sc.request)
+	if err == nil {
+		err = s.visitorOf(ctx, serving, sc)
+	}
+	if err != nil {
 		s.metrics.rejected("bad_decisions")
 		failBadRequest(ctx, err)
 		return
 	}
-	s.visitorOf(ctx, sc)
 	s.decide(serving, sc)
 	s.answerJSON(ctx, serving, sc)
 }
@@ -40,13 +43,14 @@ func (s *server) decide(on *serving, sc *scratch) {
 	now := s.now()
 	req := &sc.auction
 	req.Query.Reset()
-	req.Country, req.Device = s.visitors.Describe(&sc.visitor, &req.Query)
+	sc.request.who.Now = now
+	req.Country, req.Device = s.visitors.Describe(&sc.request.who, &req.Query)
 	req.Placements, req.Seed, req.Now = sc.request.placements, seed(), now.UnixMicro()
 	req.Process, req.Hold, req.Flags = s.process(), s.cfg.Hold, 0
 	if sc.request.test {
 		req.Flags |= event.Test
 	}
-	if visitor.Bot(sc.visitor.Hints.UserAgent) {
+	if visitor.Bot(sc.request.who.Hints.UserAgent) {
 		req.Flags |= event.Suspect
 	}
 	sc.decisions = auction.Run(on.catalog, req, &sc.run, sc.decisions[:0])

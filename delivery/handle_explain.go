@@ -14,7 +14,6 @@ import (
 
 	"github.com/hayate-ads/hayate/delivery/auction"
 	"github.com/hayate-ads/hayate/delivery/catalog"
-	"github.com/hayate-ads/hayate/delivery/visitor"
 	"github.com/hayate-ads/hayate/internal/ad"
 )
 
@@ -94,12 +93,12 @@ func explainPage(query url.Values) (page auction.Page, err error) {
 // calls the ops port nothing is taken.
 func (e *explainer) asked(request *adRequest) *auction.Request {
 	s := e.server
-	v := visitor.Visitor{IP: request.ip, Hints: visitor.Hints{UserAgent: request.userAgent}, Keywords: request.keywords}
+	request.who.Now = s.now()
 	asked := &auction.Request{
 		Placements: request.placements, Seed: seed(), Now: s.now().UnixMicro(),
 		Process: s.process(), Hold: s.cfg.Hold,
 	}
-	asked.Country, asked.Device = s.visitors.Describe(&v, &asked.Query)
+	asked.Country, asked.Device = s.visitors.Describe(&request.who, &asked.Query)
 	return asked
 }
 

@@ -1,10 +1,13 @@
 package delivery
 
 import (
+	"bytes"
 	"fmt"
-	"net/netip"
-	"strconv"
+	"math"
 
+	"github.com/valyala/fasthttp"
+
+	"github.com/hayate-ads/hayate/delivery/catalog"
 	"github.com/hayate-ads/hayate/delivery/visitor"
 	"github.com/hayate-ads/hayate/internal/ad"
 )
@@ -15,27 +18,28 @@ const (
 	maxKeywords   = 100  // key and value pairs
 	maxText       = 8192 // bytes of a URL, user agent, id or consent string
 	maxSegments   = 1000
+	maxCategories = 50
 )
 
 // adRequest is what a publisher asks, whichever endpoint it came by. It is
-// reused: slices point into the request's body or into arenas of the scratch
-// and are gone with it.
+// reused: slices point into the request's body or headers or into arenas of the
+// scratch and are gone with it.
 //
-// User ids, segments and consent strings are checked for their form and not
-// kept: nothing here uses an id yet, so there is nothing that consent could
-// allow or GPC forbid.
+// A user's id is checked for its form and not kept: nothing here uses one yet, so
+// there is nothing that consent could allow or GPC forbid.
 type adRequest struct {
 	placements []ad.ID
-	keywords   [][]byte // "key=value", normalised
-	userAgent  []byte   // of device.ua, empty when not given
-	ip         netip.Addr
+	bundle     []byte // the app that asks, by its own word
 	test       bool
+	who        visitor.Visitor
+	behalf     bool // a server asks for who: its own connection says nothing of him
 
 	text []byte // arena of keywords
 }
 
 func (r *adRequest) reset() {
-	*r = adRequest{placements: r.placements[:0], keywords: r.keywords[:0], text: r.text[:0]}
+	r.who.Reset()
+	r.placements, r.bundle, r.test, r.behalf, r.text = r.placements[:0], nil, false, false, r.text[:0]
 }
 
 // requestError is a mistake of the caller, told in words that name the field.
@@ -81,7 +85,7 @@ func parseID(text []byte) (ad.ID, bool) {
 }
 
 func (r *adRequest) addKeyword(key, value []byte) error {
-	if len(r.keywords) == maxKeywords {
+	if len(r.who.Keywords) == maxKeywords {
 		return invalidRequest("more than %d keywords in one request", maxKeywords)
 	}
 	from := len(r.text)
@@ -90,206 +94,198 @@ func (r *adRequest) addKeyword(key, value []byte) error {
 		return invalidRequest("keywords: %v", err)
 	}
 	r.text = text
-	r.keywords = append(r.keywords, text[from:len(text):len(text)])
+	r.who.Keywords = append(r.who.Keywords, text[from:len(text):len(text)])
 	return nil
 }
 
-// decoder reads the body of POST /v1/decisions into an adRequest.
-type decoder struct {
-	scanner
-	request *adRequest
-	wrong   error // what the grammar allows and we do not
+func (r *adRequest) addSegment(text []byte) error {
+	if len(r.who.Segments) == maxSegments {
+		return invalidRequest("user.segments: more than %d", maxSegments)
+	}
+	segment, err := visitor.ParseSegment(text)
+	if err != nil {
+		return invalidRequest("user.segments: %v", err)
+	}
+	r.who.Segments = append(r.who.Segments, segment)
+	return nil
 }
 
-// decode reads body. Members it does not know are ignored, as long as they are
-// JSON; known ones may be null, which is as if they were not there.
-func (d *decoder) decode(body []byte, request *adRequest) error {
-	d.reset(body)
-	d.request, d.wrong = request, nil
-	d.root()
-	d.end()
-	switch {
-	case d.wrong != nil:
-		return d.wrong
-	case d.fault != "":
-		return &requestError{"invalid_json", "at byte " + strconv.Itoa(d.at) + ": " + d.fault}
-	case len(request.placements) == 0:
-		return invalidRequest("placements is missing: a list of 1 to %d objects such as {\"id\":\"12\"}", maxPlacements)
+func (r *adRequest) addCategory(id []byte) error {
+	if len(r.who.Categories) == maxCategories {
+		return invalidRequest("page.categories: more than %d", maxCategories)
+	}
+	r.who.Categories = append(r.who.Categories, id)
+	return nil
+}
+
+// visitorOf adds to sc's request what the connection says of who asks. A request
+// that describes a device comes from a server on a visitor's behalf: then that
+// description is all that is known, and the server's own address means nothing.
+// The error is about what the catalog knows of the placements.
+func (s *server) visitorOf(ctx *fasthttp.RequestCtx, on *serving, sc *scratch) error {
+	r := &sc.request
+	if !r.behalf {
+		r.who.IP = s.clientIP(ctx, sc)
+		r.headers(&ctx.Request.Header)
+	}
+	return r.on(on.catalog)
+}
+
+// headers takes what a browser says of itself, in one walk over the headers. What
+// the request has said already counts before it, but for Sec-GPC: nobody can
+// take a visitor's objection back.
+func (r *adRequest) headers(h *fasthttp.RequestHeader) {
+	who := &r.who
+	for name, value := range h.All() {
+		switch string(name) {
+		case "User-Agent":
+			who.Hints.UserAgent = value
+		case "Accept-Language":
+			unlessSaid(&who.Language, value)
+		case "Referer":
+			unlessSaid(&who.URL, value)
+		case "Sec-Gpc":
+			who.Consent.GPC = who.Consent.GPC || string(value) == "1"
+		case "Sec-Ch-Ua":
+			unlessSaid(&who.Hints.Brands, value)
+		case "Sec-Ch-Ua-Mobile":
+			unlessSaid(&who.Hints.Mobile, value)
+		case "Sec-Ch-Ua-Platform":
+			unlessSaid(&who.Hints.Platform, value)
+		case "Sec-Ch-Ua-Platform-Version":
+			unlessSaid(&who.Hints.PlatformVersion, value)
+		case "Sec-Ch-Ua-Model":
+			unlessSaid(&who.Hints.Model, value)
+		case "Sec-Ch-Ua-Full-Version-List":
+			unlessSaid(&who.Hints.FullVersions, value)
+		}
+	}
+}
+
+func unlessSaid(field *[]byte, value []byte) {
+	if len(*field) == 0 {
+		*field = value
+	}
+}
+
+// on holds the request against the properties that its placements are of. An app
+// that names another one's bundle is refused; a page elsewhere may well be one
+// that frames the property's, so it only loses its address.
+func (r *adRequest) on(c *catalog.Catalog) error {
+	for _, id := range r.placements {
+		p := c.Placement(id)
+		if p == nil {
+			continue // answered as unknown_placement
+		}
+		if len(r.bundle) > 0 && string(r.bundle) != p.Domain {
+			return invalidRequest("app.bundle is not that of the app which placement %d is of", id)
+		}
+		if !r.who.Elsewhere && len(r.who.URL) > 0 {
+			r.who.Elsewhere = !visitor.On(r.who.URL, p.Domain)
+		}
 	}
 	return nil
 }
 
-// refuse stops the reading with an error that is not about JSON.
-func (d *decoder) refuse(err error) {
-	if d.wrong == nil && d.fault == "" && err != nil {
-		d.wrong = err
-		d.fail("refused")
+// parameter takes one parameter of GET /v1/ad that says who asks and where.
+// Others are ignored. Names of consent are those that the IAB gave them.
+func (r *adRequest) parameter(name, value []byte) error {
+	if len(value) == 0 {
+		return nil
 	}
+	if len(value) > maxText {
+		return invalidRequest("%s is longer than %d bytes", name, maxText)
+	}
+	consent := &r.who.Consent
+	switch string(name) {
+	case "url":
+		r.who.URL = value
+	case "lang":
+		r.who.Language = value
+	case "bundle":
+		r.bundle = value
+	case "seg":
+		return r.addSegment(value)
+	case "cat":
+		return r.addCategory(value)
+	case "cattax":
+		r.who.Cattax, _ = wholeNumber(value)
+	case "gdpr_consent":
+		consent.TCF = value
+	case "gpp":
+		consent.GPP = value
+	case "us_privacy":
+		consent.USPrivacy = value
+	case "gpp_sid":
+		r.sections(value)
+	default:
+		r.flag(name, value)
+	}
+	return nil
 }
 
-// member reads the next known member's name, reduced to its place in names, and
-// -1 for others. A known name that comes twice is refused: which of the two
-// counts would be anybody's guess.
-func (d *decoder) member(seen *uint32, names []string) int {
-	key := d.key()
-	for i, name := range names {
-		if string(key) != name {
-			continue
-		}
-		if *seen&(1<<i) != 0 {
-			d.fail("the member \"" + name + "\" comes twice")
-		}
-		*seen |= 1 << i
-		if d.null() {
-			return ignored
-		}
-		return i
-	}
-	d.skip()
-	return ignored
-}
-
-// ignored is the member whose value has been read already.
-const ignored = -1
-
-var rootMembers = []string{"placements", "keywords", "device", "page", "user", "consent", "test"}
-
-func (d *decoder) root() {
-	var seen uint32
-	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, rootMembers) {
-		case 0:
-			d.placements()
-		case 1:
-			d.keywords()
-		case 2:
-			d.device()
-		case 3:
-			d.page()
-		case 4:
-			d.user()
-		case 5:
-			d.consent()
-		case 6:
-			d.request.test = d.boolean()
-		}
-	}
-}
-
-var placementMembers = []string{"id"}
-
-func (d *decoder) placements() {
-	for d.open('['); d.more(']'); {
-		var seen uint32
-		before := len(d.request.placements)
-		for d.open('{'); d.more('}'); {
-			if d.member(&seen, placementMembers) == 0 {
-				if id := d.str(); d.fault == "" {
-					d.refuse(d.request.addPlacement(id))
-				}
-			}
-		}
-		if len(d.request.placements) == before {
-			d.refuse(invalidRequest("placements: every placement needs an id"))
-		}
-	}
-}
-
-func (d *decoder) keywords() {
-	for d.open('{'); d.more('}'); {
-		key := d.key()
-		for d.open('['); d.more(']'); {
-			if value := d.str(); d.fault == "" {
-				d.refuse(d.request.addKeyword(key, value))
-			}
-		}
-	}
-}
-
-var deviceMembers = []string{"ua", "ip"}
-
-func (d *decoder) device() {
-	var seen uint32
-	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, deviceMembers) {
-		case 0:
-			d.request.userAgent = d.text("device.ua")
-		case 1:
-			d.ip()
-		}
-	}
-}
-
-func (d *decoder) ip() {
-	text := d.str()
-	if d.fault != "" {
+// flag takes a parameter that is 1 or 0; anything else, such as a macro that
+// nobody has filled in, is as if not there.
+func (r *adRequest) flag(name, value []byte) {
+	set := string(value) == "1"
+	if !set && string(value) != "0" {
 		return
 	}
-	addr, err := visitor.ParseIP(text)
-	if err != nil {
-		d.refuse(invalidRequest("device.ip is not an IPv4 or IPv6 address"))
+	consent := &r.who.Consent
+	switch string(name) {
+	case "gdpr":
+		consent.GDPR = answer(set)
+	case "gpc":
+		consent.GPC = consent.GPC || set
+	case "lmt":
+		consent.LMT = set
+	case "coppa":
+		consent.COPPA = set
 	}
-	d.request.ip = addr
 }
 
-// text reads a string of bounded length.
-func (d *decoder) text(name string) []byte {
-	text := d.str()
-	if len(text) > maxText {
-		d.refuse(invalidRequest("%s is longer than %d bytes", name, maxText))
+func answer(yes bool) visitor.Answer {
+	if yes {
+		return visitor.Yes
 	}
-	return text
+	return visitor.No
 }
 
-var pageMembers = []string{"url", "referrer"}
-
-func (d *decoder) page() {
-	var seen uint32
-	for d.open('{'); d.more('}'); {
-		if i := d.member(&seen, pageMembers); i != ignored {
-			d.text(pageMembers[i])
+// sections reads a list such as "7,8". What is no number may be anything, so it
+// counts as a section that nobody can read.
+func (r *adRequest) sections(list []byte) {
+	for len(list) > 0 {
+		var text []byte
+		text, list, _ = bytes.Cut(list, []byte{','})
+		id, ok := wholeNumber(text)
+		if !ok {
+			id = math.MaxInt
 		}
+		r.addSection(id)
 	}
 }
 
-var userMembers = []string{"id", "segments"}
-
-func (d *decoder) user() {
-	var seen uint32
-	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, userMembers) {
-		case 0:
-			d.text("user.id")
-		case 1:
-			d.segments()
-		}
-	}
+// addSection takes the id of a GPP section that applies. -1 says that none does,
+// and 0 is what some platforms send for the same.
+func (r *adRequest) addSection(id int) {
+	r.who.Consent.Scoped = true
+	r.who.Consent.Sections = r.who.Consent.Sections.With(id)
 }
 
-func (d *decoder) segments() {
-	n := 0
-	for d.open('['); d.more(']'); n++ {
-		d.text("user.segments")
-		if n == maxSegments {
-			d.refuse(invalidRequest("user.segments: more than %d", maxSegments))
-		}
+// wholeNumber reads a decimal of at most nine digits, with or without a minus.
+func wholeNumber(text []byte) (n int, ok bool) {
+	digits := bytes.TrimPrefix(text, []byte{'-'})
+	if len(digits) == 0 || len(digits) > 9 {
+		return 0, false
 	}
-}
-
-var consentMembers = []string{"tcf", "gpp", "us_privacy", "gpp_sid", "gpc"}
-
-func (d *decoder) consent() {
-	var seen uint32
-	for d.open('{'); d.more('}'); {
-		switch i := d.member(&seen, consentMembers); i {
-		case 0, 1, 2:
-			d.text(consentMembers[i])
-		case 3:
-			for d.open('['); d.more(']'); {
-				d.number()
-			}
-		case 4:
-			d.boolean()
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
 		}
+		n = n*10 + int(c-'0')
 	}
+	if len(digits) < len(text) {
+		n = -n
+	}
+	return n, true
 }

@@ -23,12 +23,12 @@ type asked struct {
 }
 
 func askedOf(r *adRequest) asked {
-	a := asked{Placements: r.placements, UserAgent: string(r.userAgent), Test: r.test}
-	for _, k := range r.keywords {
+	a := asked{Placements: r.placements, UserAgent: string(r.who.Hints.UserAgent), Test: r.test}
+	for _, k := range r.who.Keywords {
 		a.Keywords = append(a.Keywords, string(k))
 	}
-	if r.ip.IsValid() {
-		a.IP = r.ip.String()
+	if r.who.IP.IsValid() {
+		a.IP = r.who.IP.String()
 	}
 	return a
 }
@@ -61,7 +61,7 @@ func TestDecode(t *testing.T) {
 		asked{Placements: []ad.ID{1}, UserAgent: `a"b\c`, IP: "203.0.113.9"})
 	f(`{"placements":[{"id":"1"}],"page":{"url":"https://x.example/<script>","referrer":""},
 		"user":{"id":"u","segments":["a","b"]},
-		"consent":{"tcf":"garbage","gpp":"","gpp_sid":[7,-1,2.5e3],"us_privacy":"1YNN","gpc":true}}`, asked{Placements: []ad.ID{1}})
+		"consent":{"tcf":"garbage","gpp":"","gpp_sid":[7,-1,2500],"us_privacy":"1YNN","gpc":true}}`, asked{Placements: []ad.ID{1}})
 	f(`{"placements":[{"id":"1"}],"page":null,"keywords":null,"device":null,"user":null,"consent":null,"test":null}`,
 		asked{Placements: []ad.ID{1}})
 	f(`{"x":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)+`,"placements":[{"id":"1"}]}`, asked{Placements: []ad.ID{1}})
@@ -111,6 +111,22 @@ func TestDecodeRefuses(t *testing.T) {
 	f(one+`,"keywords":{"k":["`+strings.Repeat("v", 300)+`"]}}`, "invalid_request", "at most 199 bytes")
 	f(one+`,"device":{"ip":"1.2.3"}}`, "invalid_request", "device.ip")
 	f(one+`,"page":{"url":"`+strings.Repeat("u", 9000)+`"}}`, "invalid_request", "url is longer")
+	f(one+`,"page":{"cattax":"7"}}`, "invalid_json", "a number")
+	f(one+`,"page":{"cattax":1.5}}`, "invalid_request", "page.cattax")
+	f(one+`,"page":{"categories":[`+strings.Repeat(`"IAB1",`, 50)+`"IAB1"]}}`, "invalid_request", "page.categories: more than 50")
+	f(one+`,"consent":{"gpp_sid":[2.5e3]}}`, "invalid_request", "consent.gpp_sid")
+	f(one+`,"consent":{"gpp_sid":[99999999999999999999]}}`, "invalid_request", "consent.gpp_sid")
+	f(one+`,"consent":{"gpc":2}}`, "invalid_json", "true or false")
+	f(one+`,"consent":{"gdpr":"yes"}}`, "invalid_json", "true or false")
+	f(one+`,"consent":{"tcf":"`+strings.Repeat("C", 9000)+`"}}`, "invalid_request", "consent.tcf is longer")
+	f(one+`,"device":{"geo":{"lat":90.1}}}`, "invalid_request", "device.geo.lat is a number from -90 to 90")
+	f(one+`,"device":{"geo":{"lon":-1e999}}}`, "invalid_request", "device.geo.lon")
+	f(one+`,"device":{"connectiontype":"4g"}}`, "invalid_json", "a number")
+	f(one+`,"device":{"hints":{"model":7}}}`, "invalid_json", "a string")
+	f(one+`,"user":{"segments":[""]}}`, "invalid_request", "user.segments: a segment has")
+	f(one+`,"user":{"segments":["a\u0000b"]}}`, "invalid_request", "user.segments: a segment has")
+	f(one+`,"user":{"segments":["`+strings.Repeat("s", 201)+`"]}}`, "invalid_request", "user.segments: a segment has")
+	f(one+`,"app":{"bundle":1}}`, "invalid_json", "a string")
 	f(one+`,"user":{"segments":[`+strings.Repeat(`"s",`, 1000)+`"s"]}}`, "invalid_request", "more than 1000")
 }
 
@@ -179,8 +195,8 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if len(r.placements) == 0 || len(r.placements) > maxPlacements || len(r.keywords) > maxKeywords {
-			t.Fatalf("%d placements and %d keywords of %q", len(r.placements), len(r.keywords), body)
+		if len(r.placements) == 0 || len(r.placements) > maxPlacements || len(r.who.Keywords) > maxKeywords {
+			t.Fatalf("%d placements and %d keywords of %q", len(r.placements), len(r.who.Keywords), body)
 		}
 	})
 }

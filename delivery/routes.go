@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"github.com/hayate-ads/hayate/delivery/visitor"
 )
 
 // endpoint is one of what the public port answers; it names metrics.
@@ -120,24 +118,6 @@ func (s *server) unread(ctx *fasthttp.RequestCtx, err error) {
 	refused := unreadable(err)
 	s.metrics.rejected(refused.code)
 	fail(ctx, refused.status, refused.code, refused.message)
-}
-
-// visitorOf gathers what the request says of who asks, in sc's memory. A request
-// that describes a device comes from a server on a visitor's behalf: then that
-// description is all that is known, and the server's own address means nothing.
-func (s *server) visitorOf(ctx *fasthttp.RequestCtx, sc *scratch) {
-	req, h := &sc.request, &ctx.Request.Header
-	if len(req.userAgent) > 0 || req.ip.IsValid() {
-		sc.visitor = visitor.Visitor{IP: req.ip, Hints: visitor.Hints{UserAgent: req.userAgent}, Keywords: req.keywords}
-		return
-	}
-	sc.visitor = visitor.Visitor{
-		IP: s.clientIP(ctx, sc),
-		Hints: visitor.Hints{
-			UserAgent: h.UserAgent(), Mobile: h.Peek("Sec-Ch-Ua-Mobile"), Platform: h.Peek("Sec-Ch-Ua-Platform"),
-		},
-		Keywords: req.keywords,
-	}
 }
 
 // clientIP is where the request comes from, looking behind our proxies.

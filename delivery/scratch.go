@@ -6,7 +6,6 @@ import (
 	"github.com/hayate-ads/hayate/delivery/auction"
 	"github.com/hayate-ads/hayate/delivery/render"
 	"github.com/hayate-ads/hayate/delivery/token"
-	"github.com/hayate-ads/hayate/delivery/visitor"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/event"
 )
@@ -18,7 +17,6 @@ type scratch struct {
 	decoder   decoder
 	query     queryScanner
 	request   adRequest
-	visitor   visitor.Visitor
 	auction   auction.Request
 	run       auction.Scratch
 	decisions []auction.Decision

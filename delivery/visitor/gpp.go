@@ -9,21 +9,22 @@ const (
 	gppIntegrity = 4
 	gppTCFCanada = 5
 	gppUSPrivacy = 6
-	maxSections  = 63 // ids fit the bits of a word
+	maxSection   = 62 // ids are bits of a word; there are some thirty
 )
 
-// Sections is a set of GPP section ids, one bit each.
+// Sections is a set of GPP section ids, one bit each. The last bit stands for all
+// ids that do not fit: nobody can read those.
 type Sections uint64
 
 // Has tells whether id is in the set.
-func (s Sections) Has(id int) bool { return id > 0 && id <= maxSections && s>>id&1 == 1 }
+func (s Sections) Has(id int) bool { return id > 0 && id <= maxSection && s>>id&1 == 1 }
 
-// With is the set and id; ids that no section has are left out.
+// With is the set and id; 0 and below are no sections.
 func (s Sections) With(id int) Sections {
-	if id > 0 && id <= maxSections {
-		s |= 1 << id
+	if id <= 0 {
+		return s
 	}
-	return s
+	return s | 1<<min(id, maxSection+1)
 }
 
 // readGPP says what all sections of a GPP string that apply allow together;
@@ -45,7 +46,7 @@ func readGPP(text []byte, apply Sections, vendor uint64) (g Grant, read Sections
 		if isRange {
 			last += b.fibonacci()
 		}
-		if b.bad || last > maxSections {
+		if b.bad || last > maxSection {
 			return Grant{}, 0
 		}
 		for ; id <= last; id++ {

@@ -3,7 +3,9 @@ package visitor
 import (
 	"bytes"
 
+	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/rule"
+	"github.com/hayate-ads/hayate/internal/taxonomy"
 )
 
 // address is what targeting asks of a page's URL.
@@ -104,3 +106,65 @@ func foldedEqual(text []byte, lower string) bool {
 	}
 	return true
 }
+
+// describePage adds the page and the language it is read in.
+func (v *Visitor) describePage(q *target.Query) {
+	if code, ok := language(v.Language); ok {
+		q.Add(rule.Language, code[:])
+	}
+	a, ok := readURL(v.URL)
+	if !ok {
+		return
+	}
+	if a.secure {
+		q.AddText(rule.Secure, "yes")
+	} else {
+		q.AddText(rule.Secure, "no")
+	}
+	if !v.Elsewhere {
+		v.buf = a.appendPrefix(v.buf[:0])
+		q.Add(rule.URLPrefix, v.buf)
+	}
+}
+
+// On tells whether a page is on a domain or one of its subdomains; a page without
+// an address that we can read is on none.
+func On(url []byte, domain string) bool {
+	a, ok := readURL(url)
+	if !ok || len(a.host) < len(domain) || domain == "" {
+		return false
+	}
+	behind := len(a.host) - len(domain)
+	if behind > 0 && a.host[behind-1] != '.' {
+		return false
+	}
+	return foldedPrefix(a.host[behind:], domain)
+}
+
+// families are the prefixes of categories by AdCOM's number of their taxonomy:
+// content taxonomies only, not those of products and audiences.
+var families = [...]string{0: "iab1/", 1: "iab1/", 2: "iab2/", 5: "iab2/", 6: "iab2/", 7: "iab3/", 9: "iab3/"}
+
+// maxCategory bounds a category's id, in bytes: none has more than ten.
+const maxCategory = 16
+
+// describeCategories adds what the page is about. Ids that no taxonomy has are
+// left out and counted: publishers send what their content systems made up, and
+// an ad that they do not hinder is better than none.
+func (r *Reader) describeCategories(v *Visitor, q *target.Query) {
+	family := ""
+	if v.Cattax >= 0 && v.Cattax < len(families) {
+		family = families[v.Cattax]
+	}
+	for _, id := range v.Categories {
+		v.buf = append(append(v.buf[:0], family...), id[:min(len(id), maxCategory)]...)
+		if family == "" || len(id) > maxCategory || !taxonomy.Known(alias(v.buf)) {
+			r.unknown.Add(1)
+			continue
+		}
+		q.Add(rule.Category, v.buf)
+	}
+}
+
+// UnknownCategories counts the categories that were left out since the start.
+func (r *Reader) UnknownCategories() uint64 { return r.unknown.Load() }

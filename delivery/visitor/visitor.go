@@ -8,11 +8,13 @@ import (
 	"errors"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
+	"github.com/hayate-ads/hayate/internal/taxonomy"
 )
 
 // Config of a [Reader]. Every file may be missing: then what it tells is unknown.
@@ -32,10 +34,12 @@ type Reader struct {
 	vendor    uint64
 	strict    bool
 	zones     zones
+	unknown   atomic.Uint64
 }
 
 // Open reads the databases that are configured.
 func Open(cfg Config) (*Reader, error) {
+	taxonomy.Known("") // reads its tables now rather than during a request
 	r := &Reader{trusted: cfg.Trusted, vendor: uint64(cfg.Vendor), strict: cfg.Strict}
 	for i, want := range []struct {
 		purpose, file string
@@ -75,6 +79,9 @@ type Visitor struct {
 	Segments [][]byte // from [ParseSegment]
 	Consent  Consent
 
+	Categories [][]byte // of the page: ids of the taxonomy that Cattax names
+	Cattax     int      // AdCOM, List: Category Taxonomies; 0: 1, the IAB's content taxonomy 1.0
+
 	// Elsewhere tells that URL is not on the property whose placements are asked
 	// for: then its address is not believed. A page never brings rule.Domain: the
 	// domain that counts is the property's, which its publisher had approved and
@@ -89,7 +96,9 @@ type Visitor struct {
 }
 
 // Reset forgets everything but the buffers.
-func (v *Visitor) Reset() { *v = Visitor{buf: v.buf} }
+func (v *Visitor) Reset() {
+	*v = Visitor{Keywords: v.Keywords[:0], Segments: v.Segments[:0], Categories: v.Categories[:0], buf: v.buf}
+}
 
 // Describe adds to q what targeting may ask of the visitor, and returns what
 // reports tell apart. What the visitor does not allow is not added: no later part
@@ -102,6 +111,7 @@ func (r *Reader) Describe(v *Visitor, q *target.Query) (country [2]byte, kind ev
 	r.describePlace(v, q)
 	v.describeNetwork(q, d.kind)
 	v.describePage(q)
+	r.describeCategories(v, q)
 	for _, keyword := range v.Keywords {
 		q.Add(rule.Keyword, keyword)
 	}
@@ -262,38 +272,4 @@ func isCarrier(text []byte) bool {
 		}
 	}
 	return true
-}
-
-// describePage adds the page and the language it is read in.
-func (v *Visitor) describePage(q *target.Query) {
-	if code, ok := language(v.Language); ok {
-		q.Add(rule.Language, code[:])
-	}
-	a, ok := readURL(v.URL)
-	if !ok {
-		return
-	}
-	if a.secure {
-		q.AddText(rule.Secure, "yes")
-	} else {
-		q.AddText(rule.Secure, "no")
-	}
-	if !v.Elsewhere {
-		v.buf = a.appendPrefix(v.buf[:0])
-		q.Add(rule.URLPrefix, v.buf)
-	}
-}
-
-// On tells whether a page is on a domain or one of its subdomains; a page without
-// an address that we can read is on none.
-func On(url []byte, domain string) bool {
-	a, ok := readURL(url)
-	if !ok || len(a.host) < len(domain) || domain == "" {
-		return false
-	}
-	behind := len(a.host) - len(domain)
-	if behind > 0 && a.host[behind-1] != '.' {
-		return false
-	}
-	return foldedPrefix(a.host[behind:], domain)
 }
