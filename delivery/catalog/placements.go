@@ -13,10 +13,6 @@ import (
 	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
-// maxDense bounds what placements' bitmaps may take, in bytes. Beyond it they
-// keep to posting lists, which cost a request a few hundred nanoseconds more.
-const maxDense = 64 << 20
-
 // placements finds a placement by id: open addressing over a table at most half
 // full, because every request comes by here and a Go map takes four times as long.
 type placements struct {
@@ -59,7 +55,6 @@ func (k *compiler) addPlacements() error {
 	for i := range k.snapshot.Properties {
 		properties[k.snapshot.Properties[i].ID] = &k.snapshot.Properties[i]
 	}
-	dense := len(k.snapshot.Placements)*c.Index.Words()*8 <= maxDense
 	floors, err := newFloors(k.snapshot)
 	if err != nil {
 		return err
@@ -74,7 +69,7 @@ func (k *compiler) addPlacements() error {
 		if all[i], err = k.placement(from, property, floors); err != nil {
 			return err
 		}
-		all[i].Supply = c.Index.Supply(slotOf(&all[i], property), dense)
+		all[i].Supply = c.Index.Supply(slotOf(&all[i], property))
 	}
 	c.placements = newPlacements(all)
 	return nil

@@ -16,9 +16,9 @@ const weekHours = 7 * 24
 type hours struct {
 	terms   []hourTerm
 	zones   []*time.Location
+	zone    []uint16 // of each item; nil when there are no terms
 	words   int
 	unknown plane // rows satisfied when nothing is known of the hour; nil: all
-	full    plane
 }
 
 // hourTerm is one term of one row, in the zone of its item's advertiser.
@@ -29,16 +29,46 @@ type hourTerm struct {
 	hours   [3]uint64 // a bit per hour
 }
 
-// hour gathers a term; what is no hour of the week matches at no time.
-func (b *builder) hour(row uint32, zone int, term rule.Term) {
-	t := hourTerm{row: row, zone: uint16(zone), exclude: term.Exclude}
-	for _, text := range term.Values {
-		if hour, err := strconv.Atoi(text); err == nil && hour >= 0 && hour < weekHours {
-			t.hours[hour/64] |= 1 << (hour % 64)
+func (t *hourTerm) has(hour uint8) bool { return t.hours[hour/64]&(1<<(hour%64)) != 0 }
+
+// addHours gathers a term; what is no hour of the week matches at no time. The
+// texts are read once each: most of a million rules name the same 168.
+func (w *writer) addHours(row uint32, term rule.PackedTerm) {
+	b := w.b
+	if w.hour == nil {
+		w.hour = make([]uint8, b.table.Len())
+		for number, mark := range b.asked[rule.HourOfWeek].number {
+			if mark == 0 {
+				continue
+			}
+			text := b.table.Text(uint32(number))
+			if hour, err := strconv.Atoi(text); err == nil && hour >= 0 && hour < weekHours && strconv.Itoa(hour) == text {
+				w.hour[number] = uint8(hour) + 1
+			}
 		}
 	}
-	b.hours = append(b.hours, t)
+	h := &b.ix.hours
+	t := hourTerm{row: row, zone: h.zone[b.ix.item[row]], exclude: term.Exclude}
+	for _, number := range term.Values {
+		if hour := w.hour[number]; hour != 0 {
+			t.hours[(hour-1)/64] |= 1 << ((hour - 1) % 64)
+		}
+	}
+	h.terms = append(h.terms, t)
 }
+
+// texts are a term's values.
+func (t *hourTerm) texts() []string {
+	var all []string
+	for hour := range uint8(weekHours) {
+		if t.has(hour) {
+			all = append(all, hourText(hour))
+		}
+	}
+	return all
+}
+
+func hourText(hour uint8) string { return strconv.Itoa(int(hour)) }
 
 // Hours is the state of all hour-of-week terms at one moment: immutable, and
 // true until an hour begins in one of the zones.
@@ -70,15 +100,12 @@ func (h *hours) openAt(ofZone []uint8) plane {
 		return nil
 	}
 	p := make(plane, h.words)
-	copy(p, h.full)
+	for i := range p {
+		p[i] = ^uint64(0)
+	}
 	for i := range h.terms {
 		t := &h.terms[i]
-		has := false
-		if ofZone != nil {
-			hour := ofZone[t.zone]
-			has = t.hours[hour/64]&(1<<(hour%64)) != 0
-		}
-		if has == t.exclude {
+		if has := ofZone != nil && t.has(ofZone[t.zone]); has == t.exclude {
 			p.clear(t.row)
 		}
 	}

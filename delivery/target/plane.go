@@ -1,5 +1,7 @@
 package target
 
+import "sync/atomic"
+
 // blockWords is how many words a scan takes at once: a cache line of each plane.
 const (
 	blockWords = 8
@@ -9,125 +11,70 @@ const (
 // block is one step of a scan, a bit per row.
 type block = [blockWords]uint64
 
-// plane is a bitmap over all rows, a multiple of a block long. Where a plane
-// stands for what a dimension leaves over, nil means every row.
+// plane is a bitmap over all rows, a multiple of a block long.
 type plane []uint64
-
-func wordsFor(rows int) int { return (rows + blockRows - 1) / blockRows * blockWords }
 
 func (p plane) set(row uint32)      { p[row>>6] |= 1 << (row & 63) }
 func (p plane) clear(row uint32)    { p[row>>6] &^= 1 << (row & 63) }
 func (p plane) has(row uint32) bool { return p[row>>6]&(1<<(row&63)) != 0 }
 
-// fill sets the first n bits.
-func (p plane) fill(n int) {
-	for i := range n / 64 {
-		p[i] = ^uint64(0)
-	}
-	if n%64 != 0 {
-		p[n/64] |= 1<<(n%64) - 1
-	}
-}
-
 // at is the block that begins at word. The conversion is what spares eight
 // bounds checks a block.
 func (p plane) at(word int) *block { return (*block)(p[word : word+blockWords]) }
 
-// posting is the rows of one value: a list while they are few, a plane once
-// walking the list would cost more than reading that.
-type posting struct {
-	rows  []uint32 // ascending
-	plane plane
-}
+// Mask holds one bit per row, changed while others scan. Its length is
+// [Index.Words]; bits that belong to no row are never looked at.
+type Mask []atomic.Uint64
 
-// newPosting takes ascending rows without repeats. A plane costs a scan 8 words
-// a block, a list one step a row.
-func newPosting(rows []uint32, words int) posting {
-	if len(rows) <= 2*words {
-		return posting{rows: rows}
-	}
-	p := make(plane, words)
-	for _, row := range rows {
-		p.set(row)
-	}
-	return posting{plane: p}
-}
-
-func (p *posting) empty() bool { return len(p.rows) == 0 && p.plane == nil }
-
-// cursor walks a posting, block by block.
-type cursor struct {
-	posting
-	next int // in rows: the first not below the blocks seen so far
-}
-
-// skip moves on to the first row not below from, doubling its stride, since the
-// blocks in between may have been passed over for another dimension's sake.
-func (c *cursor) skip(from uint32) {
-	rows := c.rows
-	if c.next >= len(rows) || rows[c.next] >= from {
-		return
-	}
-	low, stride := c.next, 1 // rows[low] < from
-	for low+stride < len(rows) && rows[low+stride] < from {
-		low += stride
-		stride *= 2
-	}
-	high := min(low+stride, len(rows)) // rows[high] >= from, or the end
-	for low+1 < high {
-		if mid := (low + high) / 2; rows[mid] < from {
-			low = mid
+// Set sets or clears the bits of the rows [from, to).
+func (m Mask) Set(from, to int, value bool) {
+	for row := from; row < to; row++ {
+		if bit := uint64(1) << (row & 63); value {
+			m[row>>6].Or(bit)
 		} else {
-			high = mid
+			m[row>>6].And(^bit)
 		}
 	}
-	c.next = high
 }
 
-// add sets the bits of the posting's rows in b, which begins at word.
-func (c *cursor) add(b *block, word int) {
-	if c.plane != nil {
-		for i, bits := range c.plane.at(word) {
+func (m Mask) has(row uint32) bool { return m[row>>6].Load()&(1<<(row&63)) != 0 }
+
+// load is the mask's block that begins at word.
+func (m Mask) load(b *block, word int) {
+	words := (*[blockWords]atomic.Uint64)(m[word : word+blockWords])
+	for i := range words {
+		b[i] = words[i].Load()
+	}
+}
+
+// intersect keeps in b what all planes hold at word, and tells whether that is
+// anything. The eight words live in registers, which is why they have names.
+func intersect(b *block, planes []plane, word int) bool {
+	b0, b1, b2, b3, b4, b5, b6, b7 := b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+	for _, p := range planes {
+		q := p.at(word)
+		b0, b1, b2, b3 = b0&q[0], b1&q[1], b2&q[2], b3&q[3]
+		b4, b5, b6, b7 = b4&q[4], b5&q[5], b6&q[6], b7&q[7]
+	}
+	b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7] = b0, b1, b2, b3, b4, b5, b6, b7
+	return b0|b1|b2|b3|b4|b5|b6|b7 != 0
+}
+
+// unite sets b to what any of the planes holds at word.
+func unite(b *block, planes []plane, word int) {
+	*b = block{}
+	for _, p := range planes {
+		for i, bits := range p.at(word) {
 			b[i] |= bits
 		}
-		return
-	}
-	from := uint32(word * 64)
-	c.skip(from)
-	for ; c.next < len(c.rows); c.next++ {
-		offset := c.rows[c.next] - from
-		if offset >= blockRows {
-			return
-		}
-		b[offset>>6&(blockWords-1)] |= 1 << (offset & 63)
 	}
 }
 
-// union is what a dimension of many values leaves over: the rows that ask
-// nothing of it and those that ask for a value at hand, less those that exclude
-// one at hand.
-type union struct {
-	base          plane // nil: none
-	from, mid, to int32 // cursors[from:mid] add rows, cursors[mid:to] take them away
-}
-
-func (u *union) load(b *block, cursors []cursor, word int) {
-	if u.base != nil {
-		*b = *u.base.at(word)
-	} else {
-		*b = block{}
-	}
-	for i := u.from; i < u.mid; i++ {
-		cursors[i].add(b, word)
-	}
-	if u.mid == u.to {
-		return
-	}
-	var less block
-	for i := u.mid; i < u.to; i++ {
-		cursors[i].add(&less, word)
-	}
+func and(b, other *block) bool {
+	some := uint64(0)
 	for i := range b {
-		b[i] &^= less[i]
+		b[i] &= other[i]
+		some |= b[i]
 	}
+	return some != 0
 }

@@ -6,6 +6,9 @@ import (
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
+// dimensions is one more than the highest dimension.
+const dimensions = int(rule.Secure) + 1
+
 // Query is what one request brings to the index, apart from the placement it
 // asks for (see [Supply]): values by dimension, in the spelling that [rule]
 // gives for requests. Data that is missing satisfies no including term and every
@@ -16,45 +19,63 @@ type Query struct {
 
 	fields []field
 	text   []byte
+	// The first and the last field of each dimension, counted from 1. Fields of a
+	// dimension are chained, so that an index goes over the few that it needs.
+	first, last [dimensions]int32
 }
 
-// field is one value, text[from:to].
+// field is one value, text[from:to], and the next of its dimension, counted from
+// 1; 0: none.
 type field struct {
 	dimension rule.Dimension
 	from, to  uint32
+	next      int32
 }
 
 // Reset forgets everything but the buffers.
-func (q *Query) Reset() { q.Hours, q.fields, q.text = nil, q.fields[:0], q.text[:0] }
+func (q *Query) Reset() {
+	*q = Query{fields: q.fields[:0], text: q.text[:0]}
+}
 
 // Add says that the request has value in d; it keeps a copy. Of a dimension in
 // which a request has one value at most, the first counts. Empty values are not
 // taken: they are unknown.
 func (q *Query) Add(d rule.Dimension, value []byte) {
-	if len(value) == 0 {
+	if len(value) == 0 || int(d) >= dimensions {
 		return
 	}
 	from := len(q.text)
 	q.text = append(q.text, value...)
-	q.fields = append(q.fields, field{d, uint32(from), uint32(len(q.text))})
+	q.add(d, from)
 }
 
 // AddText is Add for a string.
 func (q *Query) AddText(d rule.Dimension, value string) {
-	if value == "" {
+	if value == "" || int(d) >= dimensions {
 		return
 	}
 	from := len(q.text)
 	q.text = append(q.text, value...)
-	q.fields = append(q.fields, field{d, uint32(from), uint32(len(q.text))})
+	q.add(d, from)
+}
+
+func (q *Query) add(d rule.Dimension, from int) {
+	q.fields = append(q.fields, field{dimension: d, from: uint32(from), to: uint32(len(q.text))})
+	number := int32(len(q.fields))
+	if q.first[d] == 0 {
+		q.first[d] = number
+	} else {
+		q.fields[q.last[d]-1].next = number
+	}
+	q.last[d] = number
 }
 
 // Values yields the values in d, in the order in which they were added; they
 // share the query's buffer.
 func (q *Query) Values(d rule.Dimension) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for _, f := range q.fields {
-			if f.dimension == d && !yield(q.text[f.from:f.to]) {
+		for i := q.first[d]; i != 0; i = q.fields[i-1].next {
+			if f := &q.fields[i-1]; !yield(q.text[f.from:f.to]) {
 				return
 			}
 		}
@@ -63,10 +84,9 @@ func (q *Query) Values(d rule.Dimension) iter.Seq[[]byte] {
 
 // Value is the first value in d, nil when there is none.
 func (q *Query) Value(d rule.Dimension) []byte {
-	for _, f := range q.fields {
-		if f.dimension == d {
-			return q.text[f.from:f.to]
-		}
+	if i := q.first[d]; i != 0 {
+		f := &q.fields[i-1]
+		return q.text[f.from:f.to]
 	}
 	return nil
 }

@@ -2,222 +2,307 @@ package target
 
 import (
 	"math/bits"
-	"sync/atomic"
 
-	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Scan is one goroutine's walk over an index: kept, reused, never copied.
 // [Scan.Prepare] takes the query, [Scan.Start] begins a walk for one placement,
 // [Scan.Next] steps. Nothing of it allocates once its buffers have grown.
+//
+// A walk has two plans. The plain one goes over all rows of the partitions at
+// hand: the best when many rows match, since the first block has a match then,
+// and the caller mostly wants no more. The keyed one goes over broad rows only
+// and reaches all others by their access keys; it takes over when the first
+// blocks were not enough, or at once when there are hardly any broad rows.
 type Scan struct {
-	ix       *Index
-	mask     Mask
-	planes   []plane // all must hold …
-	unions   []union // … and all of these, over cursors
-	cursors  []cursor
-	texts    [][]byte // the query's keywords
-	keywords []uint32 // of the query, those that rules name
-	// The query's part of planes, unions and cursors comes first and stays from
-	// one placement to the next.
-	queryPlanes, queryUnions, queryCursors int
+	ix         *Index
+	query      *Query
+	supply     *Supply
+	mask       Mask
+	has        [dimensions]has
+	resolved   uint64  // dimensions whose has is true
+	planes     []plane // of the request: a row that one of them lacks does not match
+	expansions [][]byte
 
-	word    int    // where block begins
-	step    int    // the word of block that bits is of
-	bits    uint64 // of it, not yet returned
-	found   block
-	scratch block
+	walkers []walker
+	loads   int // blocks looked at in the plain plan
+	plan    plan
+	forced  plan // what tests ask for
+	keyed   keyed
 }
 
-// Prepare resolves q against ix; q must stay unchanged until the last Next.
+// plan is how a walk finds its rows.
+type plan uint8
+
+const (
+	choosing  plan = iota // plain until it takes too long
+	plainPlan             // whatever it takes
+	keyedPlan
+)
+
+// walker is the walk over one partition.
+type walker struct {
+	partition int
+	word, end int    // where the block at hand begins; where the partition ends
+	step      int    // the word of the block that bits is of
+	bits      uint64 // of it, not yet looked at
+	rank      uint32 // item of the next candidate, or a bound of it
+	found     block  // candidates
+	unsure    block  // those among them whose terms have to be checked
+	window    window // of the keyed plan
+}
+
+// Prepare takes q to look rows of ix up by; q must stay unchanged until the last Next.
 func (s *Scan) Prepare(ix *Index, q *Query) {
-	s.ix = ix
-	s.planes, s.unions, s.cursors = s.planes[:0], s.unions[:0], s.cursors[:0]
-	var country [2]byte
-	copy(country[:], q.Value(rule.Country))
-	s.and(ix.country.plane(country))
-	s.and(ix.devicePlane(q.Value(rule.DeviceType)))
-	s.and(ix.os[osIndex(string(q.Value(rule.OS)))])
-	if q.Hours != nil {
-		s.and(q.Hours.open)
-	} else {
-		s.and(ix.hours.unknown)
+	if s.ix != ix {
+		s.forget()
 	}
-	s.texts = s.texts[:0]
-	for keyword := range q.Values(rule.Keyword) {
-		s.texts = append(s.texts, keyword)
-	}
-	s.prepareKeywords(s.texts)
-	s.queryPlanes, s.queryUnions, s.queryCursors = len(s.planes), len(s.unions), len(s.cursors)
-}
-
-func (ix *Index) devicePlane(name []byte) plane {
-	for d := range ix.device {
-		if string(name) == event.DeviceType(d).String() {
-			return ix.device[d]
-		}
-	}
-	return ix.noDevice
-}
-
-func (s *Scan) and(p plane) {
-	if p != nil {
-		s.planes = append(s.planes, p)
-	}
-}
-
-func (s *Scan) prepareKeywords(keywords [][]byte) {
-	s.keywords = s.keywords[:0]
-	l := &s.ix.keyword
-	if !l.used {
-		return
-	}
-	u := union{base: l.base, from: int32(len(s.cursors))}
-	minus := 0
-	for _, keyword := range keywords {
-		v := l.values[string(keyword)]
-		if v == nil {
-			continue
-		}
-		s.keywords = append(s.keywords, v.id)
-		if !v.plus.empty() {
-			s.cursors = append(s.cursors, cursor{posting: v.plus})
-		}
-		if !v.minus.empty() {
-			minus++
-		}
-	}
-	u.mid = int32(len(s.cursors))
-	if minus > 0 {
-		s.prepareExcluded(keywords)
-	}
-	u.to = int32(len(s.cursors))
-	if u.from == u.to {
-		s.planes = append(s.planes, l.base)
-		return
-	}
-	s.unions = append(s.unions, u)
-}
-
-// prepareExcluded goes over the keywords again, since what takes rows away
-// stands behind what adds them.
-func (s *Scan) prepareExcluded(keywords [][]byte) {
-	for _, keyword := range keywords {
-		if v := s.ix.keyword.values[string(keyword)]; v != nil && !v.minus.empty() {
-			s.cursors = append(s.cursors, cursor{posting: v.minus})
-		}
-	}
+	s.ix, s.query, s.supply, s.resolved = ix, q, nil, 0
 }
 
 // Start begins a walk over the rows of mask that match the query on supply.
 func (s *Scan) Start(supply *Supply, mask Mask) {
-	s.mask = mask
-	s.planes = append(s.planes[:s.queryPlanes], supply.planes...)
-	s.unions = append(s.unions[:s.queryUnions], supply.unions...)
-	s.cursors = append(s.cursors[:s.queryCursors], supply.cursors...)
-	for i := s.queryUnions; i < len(s.unions); i++ {
-		u := &s.unions[i]
-		u.from, u.mid, u.to = u.from+int32(s.queryCursors), u.mid+int32(s.queryCursors), u.to+int32(s.queryCursors)
+	if s.supply != nil {
+		s.resolved &^= s.supply.has
 	}
-	s.rewind()
-	s.word, s.step, s.bits = -blockWords, blockWords, 0
+	s.resolved &^= supply.has
+	s.supply, s.mask = supply, mask
+	s.planes = s.planes[:0]
+	for _, d := range s.ix.dense {
+		s.planes = append(s.planes, d.plane(s.resolve(d).one))
+	}
+	if open := s.open(); open != nil {
+		s.planes = append(s.planes, open)
+	}
+	s.walkers = s.walkers[:0]
+	for set := supply.partitions; set != 0; set &= set - 1 {
+		s.addWalker(bits.TrailingZeros32(set))
+	}
+	s.begin()
 }
 
-func (s *Scan) rewind() {
-	for i := range s.cursors {
-		s.cursors[i].next = 0
+func (s *Scan) addWalker(partition int) {
+	if len(s.walkers) < cap(s.walkers) {
+		s.walkers = s.walkers[:len(s.walkers)+1] // its blocks need not be cleared
+	} else {
+		s.walkers = append(s.walkers, walker{})
+	}
+	p := &s.ix.partitions[partition]
+	w := &s.walkers[len(s.walkers)-1]
+	w.partition, w.end = partition, p.to
+	w.place(s.ix, uint32(p.from*64))
+}
+
+// place lets the walker go on at row, which is in its partition or at its end.
+func (w *walker) place(ix *Index, row uint32) {
+	w.word = int(row)/blockRows*blockWords - blockWords
+	w.step, w.bits = blockWords, 0
+	w.rank = none
+	if w.word+blockWords < w.end {
+		w.rank = ix.item[row]
 	}
 }
 
 // Next returns the next matching row in rank order, -1 after the last.
 func (s *Scan) Next() int {
+	if len(s.walkers) != 1 {
+		return s.nextOfAll()
+	}
+	w := &s.walkers[0]
 	for {
-		for s.bits == 0 {
-			if s.step++; s.step < blockWords {
-				s.bits = s.found[s.step]
+		for w.bits == 0 {
+			if w.step++; w.step < blockWords {
+				w.bits = w.found[w.step]
 				continue
 			}
-			if !s.advance() {
+			if !s.advance(w, w.end) {
 				return -1
 			}
-			s.step, s.bits = 0, s.found[0]
 		}
-		row := (s.word+s.step)*64 + bits.TrailingZeros64(s.bits)
-		s.bits &= s.bits - 1
-		if s.ix.rest.holds(uint32(row), s.keywords) {
+		if row := w.take(s); row >= 0 {
 			return row
 		}
 	}
 }
 
-// Seek makes row, or what follows it, the next candidate; it may go back.
-func (s *Scan) Seek(row int) {
-	if target := row / blockRows * blockWords; target <= s.word {
-		s.rewind()
+// take returns the next candidate when it matches, else -1.
+func (w *walker) take(s *Scan) int {
+	bit := bits.TrailingZeros64(w.bits)
+	w.bits &= w.bits - 1
+	row := (w.word+w.step)*64 + bit
+	if w.unsure[w.step]>>bit&1 != 0 && !s.holds(s.ix.program.sparse(uint32(row))) {
+		return -1
 	}
-	s.word = row/blockRows*blockWords - blockWords
-	s.step, s.bits = blockWords, 0
-	if !s.advance() {
-		s.word = len(s.mask)
-		return
-	}
-	s.step, s.bits = 0, s.found[0]
-	if below := row - s.word*64; below > 0 {
-		s.step = below / 64
-		s.bits = s.found[s.step] &^ (1<<(below%64) - 1)
+	return row
+}
+
+// nextOfAll takes the candidate of the best rank among all walkers. None of them
+// looks further ahead than it must for that.
+func (s *Scan) nextOfAll() int {
+	for {
+		var best *walker
+		rank := uint32(none)
+		for i := range s.walkers {
+			if w := &s.walkers[i]; w.rank < rank {
+				best, rank = w, w.rank
+			}
+		}
+		if best == nil {
+			return -1
+		}
+		if best.bits == 0 {
+			s.toCandidate(best)
+			continue
+		}
+		row := best.take(s)
+		if best.bits != 0 {
+			best.rank = s.ix.item[(best.word+best.step)*64+bits.TrailingZeros64(best.bits)]
+		}
+		if row >= 0 {
+			return row
+		}
 	}
 }
 
-// advance finds the next block that holds a match.
-func (s *Scan) advance() bool {
-	s.word += blockWords
-	for ; s.word < len(s.mask); s.word += blockWords {
-		if s.load() {
+// toCandidate moves a walker to its next candidate, but not far.
+func (s *Scan) toCandidate(w *walker) {
+	for w.bits == 0 {
+		if w.step++; w.step < blockWords {
+			w.bits = w.found[w.step]
+			continue
+		}
+		end := w.word + 2*blockWords
+		if s.plan == keyedPlan && s.ix.partitions[w.partition].broad == 0 {
+			end = max(end, w.window.to) // those blocks are known already
+		}
+		if !s.advance(w, min(end, w.end)) {
+			w.rank = none
+			if next := w.word; next < w.end {
+				w.word -= blockWords
+				w.rank = s.ix.item[next*64]
+			}
+			return
+		}
+	}
+	w.rank = s.ix.item[(w.word+w.step)*64+bits.TrailingZeros64(w.bits)]
+}
+
+// Seek makes row, or what follows it in rank, the next candidate; it may go back.
+func (s *Scan) Seek(row int) {
+	ix := s.ix
+	item := none
+	if row < ix.rows {
+		item = ix.item[row]
+	}
+	for i := range s.walkers {
+		w := &s.walkers[i]
+		p := &ix.partitions[w.partition]
+		from, to := uint32(p.from*64), uint32(p.to*64)
+		at := uint32(row)
+		if item == none {
+			at = to
+		} else if at < from || at >= to {
+			at = from + uint32(firstOf(ix.item[from:from+uint32(p.rows)], item))
+		}
+		s.seek(w, at)
+	}
+}
+
+// firstOf is the place of the first item in a list that is not below item.
+func firstOf(items []uint32, item uint32) int {
+	low, high := 0, len(items)
+	for low < high {
+		if mid := (low + high) / 2; items[mid] < item {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// seek places a walker, and leaves out the block's rows before the one sought.
+func (s *Scan) seek(w *walker, row uint32) {
+	w.place(s.ix, row)
+	s.skip(w)
+	before := int(row) % blockRows
+	if before == 0 || w.word+blockWords >= w.end {
+		return
+	}
+	w.word += blockWords
+	s.load(w)
+	w.step = before / 64
+	for i := range w.step {
+		w.found[i] = 0
+	}
+	w.found[w.step] &^= 1<<(before%64) - 1
+	w.bits = w.found[w.step]
+	if w.bits != 0 {
+		w.rank = s.ix.item[(w.word+w.step)*64+bits.TrailingZeros64(w.bits)]
+	}
+}
+
+// patience is how many blocks a walker looks at in the plain plan before the
+// keyed one takes over, and how many must be left for that to be worth it.
+const patience = 1
+
+// advance finds the next block before end that holds a candidate, and goes to its
+// first word.
+func (s *Scan) advance(w *walker, end int) bool {
+	w.word += blockWords
+	if s.plan == choosing && w.word+patience*blockWords < w.end && s.loads >= patience*len(s.walkers) {
+		s.startKeyed()
+	}
+	if s.plan == keyedPlan && s.ix.partitions[w.partition].broad == 0 {
+		return s.hop(w, end)
+	}
+	for ; w.word < end; w.word += blockWords {
+		if s.load(w) {
+			w.step, w.bits = 0, w.found[0]
 			return true
 		}
 	}
 	return false
 }
 
-// load computes the block at s.word and tells whether it holds a match. Unions
-// cost more than planes and come last.
-func (s *Scan) load() bool {
-	b := &s.found
-	mask := (*[blockWords]atomic.Uint64)(s.mask[s.word : s.word+blockWords])
-	for i := range mask {
-		b[i] = mask[i].Load()
+// load computes the block at hand and tells whether it holds a candidate.
+func (s *Scan) load(w *walker) bool {
+	s.loads++
+	s.mask.load(&w.found, w.word)
+	if s.plan == keyedPlan {
+		return s.loadKeyed(w)
 	}
-	if !intersect(b, s.planes, s.word) {
+	if !s.loadDense(w, w.word) {
 		return false
 	}
-	for i := range s.unions {
-		s.unions[i].load(&s.scratch, s.cursors, s.word)
-		if !and(b, &s.scratch) {
-			return false
-		}
+	for i, plain := range s.ix.plain.at(w.word) {
+		w.unsure[i] = w.found[i] &^ plain
 	}
 	return true
 }
 
-// intersect keeps in b what all planes hold at word, and tells whether that is
-// anything. The eight words live in registers, which is why they have names.
-func intersect(b *block, planes []plane, word int) bool {
-	b0, b1, b2, b3, b4, b5, b6, b7 := b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
-	for _, p := range planes {
-		q := p.at(word)
-		b0, b1, b2, b3 = b0&q[0], b1&q[1], b2&q[2], b3&q[3]
-		b4, b5, b6, b7 = b4&q[4], b5&q[5], b6&q[6], b7&q[7]
+// loadDense keeps in the block what all planes hold.
+func (s *Scan) loadDense(w *walker, word int) bool {
+	if w.partition == 0 {
+		var shown block
+		unite(&shown, s.supply.shapes, word)
+		if !and(&w.found, &shown) {
+			return false
+		}
 	}
-	b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7] = b0, b1, b2, b3, b4, b5, b6, b7
-	return b0|b1|b2|b3|b4|b5|b6|b7 != 0
+	return intersect(&w.found, s.planes, word)
 }
 
-func and(b, other *block) bool {
-	some := uint64(0)
-	for i := range b {
-		b[i] &= other[i]
-		some |= b[i]
+// satisfied tells whether the request satisfies one term of an item.
+func (s *Scan) satisfied(item int, t term) bool {
+	if t.dimension() == rule.HourOfWeek {
+		return s.atHour(item, &s.ix.hours.terms[t.values[0]]) != t.exclude()
 	}
-	return some != 0
+	d := s.ix.dimensions[t.dimension()]
+	return s.resolve(d).oneOf(d, t.values) != t.exclude()
+}
+
+func (s *Scan) atHour(item int, t *hourTerm) bool {
+	return s.query.Hours != nil && t.has(s.query.Hours.ofZone[s.ix.hours.zone[item]])
 }

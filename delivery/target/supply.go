@@ -1,9 +1,8 @@
 package target
 
 import (
-	"strconv"
+	"slices"
 
-	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
@@ -19,94 +18,61 @@ type Value struct {
 	Text      string
 }
 
-func (s *Slot) id(d rule.Dimension) ad.ID {
-	for _, v := range s.Values {
-		if v.Dimension == d {
-			id, _ := strconv.ParseInt(v.Text, 10, 64)
-			return ad.ID(id)
-		}
-	}
-	return 0
+// Supply is a placement as the index sees it: its values looked up, its shapes
+// turned into partitions. It belongs to the index that made it. In dimensions of
+// [rule.Dimension.Many] its values add to the query's, in others they replace
+// them: of its own place a publisher knows best.
+type Supply struct {
+	slot       Slot
+	has        uint64 // dimensions
+	supplied   []supplied
+	partitions uint32  // those to walk, a bit each
+	shapes     []plane // in the first partition, any of these
 }
 
-// Supply is a placement as the index sees it: rows that its id, its property and
-// what it can show leave over. It belongs to the index that made it.
-type Supply struct {
-	planes  []plane
-	unions  []union
-	cursors []cursor
-	empty   bool
+// supplied is what a supply has in one dimension that rules ask for.
+type supplied struct {
+	dimension rule.Dimension
+	has       has
 }
 
 // Empty tells that no item has any of the slot's shapes.
-func (s *Supply) Empty() bool { return s.empty }
+func (s *Supply) Empty() bool { return s.partitions == 0 }
 
-// Supply prepares a placement, once, for any number of scans. With dense set it
-// spends a bit per row to make them faster.
-func (ix *Index) Supply(slot Slot, dense bool) *Supply {
-	s := new(Supply)
-	s.shapes(ix, slot.Shapes)
-	addID(s, &ix.placement, slot.id(rule.Placement))
-	addID(s, &ix.property, slot.id(rule.Property))
-	if dense {
-		s.fold(ix.words)
+// Supply prepares a placement, once, for any number of scans.
+func (ix *Index) Supply(slot Slot) *Supply {
+	s := &Supply{slot: slot}
+	for i := 1; i < len(ix.partitions); i++ {
+		if slices.ContainsFunc(slot.Shapes, func(shape uint16) bool { return slices.Contains(ix.partitions[i].shapes, shape) }) {
+			s.partitions |= 1 << i
+		}
+	}
+	for i, shape := range slot.Shapes {
+		if p := ix.shapes[shape]; p != nil && !slices.Contains(slot.Shapes[:i], shape) {
+			s.shapes = append(s.shapes, p)
+			s.partitions |= 1
+		}
+	}
+	for _, v := range slot.Values {
+		s.add(ix, v)
 	}
 	return s
 }
 
-func (s *Supply) shapes(ix *Index, shapes []uint16) {
-	u := union{}
-	for _, shape := range shapes {
-		if v := ix.shape.values[shape]; v != nil {
-			s.cursors = append(s.cursors, cursor{posting: v.plus})
-		}
-	}
-	u.mid = int32(len(s.cursors))
-	u.to = u.mid
-	s.empty = u.mid == 0
-	if u.mid == 1 && s.cursors[0].plane != nil {
-		s.planes = append(s.planes, s.cursors[0].plane)
-		s.cursors = s.cursors[:0]
+func (s *Supply) add(ix *Index, v Value) {
+	if v.Text == "" || int(v.Dimension) >= dimensions {
 		return
 	}
-	s.unions = append(s.unions, u)
-}
-
-func addID(s *Supply, l *lists[ad.ID], id ad.ID) {
-	if !l.used {
+	first := s.has&(1<<v.Dimension) == 0
+	s.has |= 1 << v.Dimension
+	d := ix.dimensions[v.Dimension]
+	if d == nil || (!first && !d.many) {
 		return
 	}
-	v := l.values[id]
-	if v == nil {
-		s.planes = append(s.planes, l.base)
-		return
+	i := slices.IndexFunc(s.supplied, func(of supplied) bool { return of.dimension == v.Dimension })
+	if i < 0 {
+		i = len(s.supplied)
+		s.supplied = append(s.supplied, supplied{dimension: v.Dimension, has: has{one: none}})
 	}
-	u := union{base: l.base, from: int32(len(s.cursors))}
-	if !v.plus.empty() {
-		s.cursors = append(s.cursors, cursor{posting: v.plus})
-	}
-	u.mid = int32(len(s.cursors))
-	if !v.minus.empty() {
-		s.cursors = append(s.cursors, cursor{posting: v.minus})
-	}
-	u.to = int32(len(s.cursors))
-	s.unions = append(s.unions, u)
-}
-
-// fold replaces everything by one plane.
-func (s *Supply) fold(words int) {
-	p := make(plane, words)
-	for word := 0; word < words; word += blockWords {
-		out := p.at(word)
-		for i := range out {
-			out[i] = ^uint64(0)
-		}
-		intersect(out, s.planes, word)
-		for i := range s.unions {
-			var b block
-			s.unions[i].load(&b, s.cursors, word)
-			and(out, &b)
-		}
-	}
-	*s = Supply{planes: []plane{p}, empty: s.empty}
+	s.supplied[i].has.add(d, []byte(v.Text), nil)
 }

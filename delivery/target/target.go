@@ -1,23 +1,26 @@
 // Package target is the targeting index: given what a request brings, it finds
 // the line items whose rules match, best rank first. It knows rules, not money.
 //
-// A rule's conjunctions become rows, in the rank order of their line items, so
-// that a walk in row order meets the best line item first and may stop there.
-// Rows are scanned 512 at a time, one bit each: a [Mask] says which rows count
-// (live or eligible), and every dimension takes away the rows it forbids.
-// Dimensions of few values have one bitmap per value; those of many values have
-// posting lists laid over a bitmap of the rows that ask nothing of them.
+// A rule's conjunctions become rows. Rows whose items can show the same shapes
+// stand together in a [partition], in the rank order of their items, so that a
+// placement's walk passes over none that it could not show, meets the best first
+// and may stop there. A [Mask] says which rows count (live or eligible).
+//
+// Dimensions of few values have one bitmap per value, and rows are taken 512 at a
+// time: what all of a request's bitmaps hold is looked at further. All other
+// dimensions are checked row by row, against a program of a few words a row, and
+// their values are not looked up in a request before a row asks for one. Where
+// few rows match, a walk would look at many for nothing: then rows are reached by
+// one value that they insist on. See [Scan] for how the plan is chosen.
 //
 // An [Index] never changes and may be used by any number of goroutines; each
 // brings its own [Scan].
 package target
 
 import (
-	"sync/atomic"
+	"fmt"
 	"time"
 
-	"github.com/hayate-ads/hayate/internal/ad"
-	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
@@ -28,41 +31,27 @@ type Item struct {
 	Shapes []uint16 // what it can show, numbers chosen by the caller: see [Slot]
 }
 
-// Mask holds one bit per row, changed while others scan. Its length is
-// [Index.Words]; bits beyond the last row stay 0.
-type Mask []atomic.Uint64
-
-// Set sets or clears the bits of the rows [from, to).
-func (m Mask) Set(from, to int, value bool) {
-	for row := from; row < to; row++ {
-		if bit := uint64(1) << (row & 63); value {
-			m[row>>6].Or(bit)
-		} else {
-			m[row>>6].And(^bit)
-		}
-	}
-}
-
 // Index finds the items whose rules match a query.
 type Index struct {
 	rows, words int
 	first       []uint32 // of each item, and one more: its first row
-	item        []uint32 // of each row
-	full        plane    // all rows
+	count       []uint16 // of each item: its rows
+	item        []uint32 // of each row; the number of items for what is no row
+	partitions  []partition
+	partition   []uint8          // of each block
+	shapes      map[uint16]plane // over partition 0: the rows of each shape
 
-	country  country
-	device   [int(event.TV) + 1]plane
-	noDevice plane          // when nothing is known of the device
-	os       [systems]plane // os[0]: when nothing is known of it
-
-	placement, property lists[ad.ID]
-	keyword             lists[string]
-	shape               lists[uint16]
-	rest                rest
-	hours               hours
+	dimensions [dimensions]*dimension // nil: no rule asks for it
+	dense      []*dimension           // those with planes
+	keyed      []*dimension           // those with postings
+	signed     [4]rule.Dimension      // whose values a signature is made of; 0: none
+	plain      plane                  // rows that ask for nothing but what planes tell
+	broad      plane                  // rows without an access key
+	program    program
+	hours      hours
 }
 
-// Rows is the number of rows: the conjunctions of all items.
+// Rows is above the number of every row. There are a few more numbers than rows.
 func (ix *Index) Rows() int { return ix.rows }
 
 // Words is the length of a [Mask] over the rows.
@@ -71,50 +60,56 @@ func (ix *Index) Words() int { return ix.words }
 // Item is the item that a row belongs to.
 func (ix *Index) Item(row int) int { return int(ix.item[row]) }
 
-// RowsOf is the range of rows [from, to) of an item; it is empty when the
-// item's rule matches nothing.
+// RowsOf is the range of rows [from, to) of an item, one a conjunction. When the
+// item's rule matches nothing it is empty, and stands where the next item does.
 func (ix *Index) RowsOf(item int) (from, to int) {
-	return int(ix.first[item]), int(ix.first[item+1])
+	from = int(ix.first[item])
+	return from, from + int(ix.count[item])
 }
 
 // All is a mask of all rows.
 func (ix *Index) All() Mask {
 	mask := make(Mask, ix.words)
-	mask.Set(0, ix.rows, true)
+	for item := range ix.count {
+		from, to := ix.RowsOf(item)
+		mask.Set(from, to, true)
+	}
 	return mask
 }
 
+// Rule is the rule of an item, put together again from what the index keeps of
+// it. Values that no request can have, such as hours beyond the week, are left out.
+func (ix *Index) Rule(item int) rule.Rule {
+	var r rule.Rule
+	from, to := ix.RowsOf(item)
+	for row := from; row < to; row++ {
+		r.Conjunctions = append(r.Conjunctions, ix.conjunction(uint32(row)))
+	}
+	return r
+}
+
 // New indexes items, which come in rank order and whose rules' values stand in
-// table. It fails, naming the item by its
-// place, on a rule that is not in the normal form of rule.Rule or names a
-// dimension that is not indexed. A value that is not in its dimension's spelling
-// matches nothing.
+// table. It fails, naming the item by its place, on a rule that is not in the
+// normal form of rule.Rule or names a dimension that is not indexed. A value
+// that is not in its dimension's spelling matches nothing.
 func New(items []Item, table *rule.Table, zones []*time.Location) (*Index, error) {
-	b, err := gather(items, table, len(zones))
-	if err != nil {
+	b := &builder{items: items, table: table, zones: zones}
+	for i := range items {
+		if err := b.count(&items[i]); err != nil {
+			return nil, fmt.Errorf("targeting index: rule of item %d: %w", i, err)
+		}
+	}
+	ix := &Index{hours: hours{zones: zones}}
+	b.ix = ix
+	if err := b.layOut(); err != nil {
 		return nil, err
 	}
-	ix := &Index{rows: b.rows, words: b.words, first: b.first, item: b.item}
-	ix.full = b.plane()
-	ix.full.fill(b.rows)
-
-	ix.country = newCountry(b.dimension(rule.Country))
-	device := b.dimension(rule.DeviceType)
-	ix.noDevice = device.plane("")
-	for d := range ix.device {
-		ix.device[d] = device.plane(event.DeviceType(d).String())
-	}
-	os := b.dimension(rule.OS)
-	for name, i := range osIndexes {
-		ix.os[i] = os.plane(name)
-	}
-
-	ix.placement = idLists(b.dimension(rule.Placement))
-	ix.property = idLists(b.dimension(rule.Property))
-	ix.keyword = keywordLists(b.dimension(rule.Keyword))
-	ix.shape = shapeLists(items, b)
-	ix.rest = newRest(b, &ix.keyword)
-	ix.hours = hours{terms: b.hours, zones: zones, words: b.words, full: ix.full}
+	b.number()
+	b.chooseDense()
+	b.chooseKeys()
+	b.fill()
+	b.post()
+	ix.hours.words = ix.words
 	ix.hours.unknown = ix.hours.openAt(nil)
 	return ix, nil
 }

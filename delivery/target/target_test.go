@@ -2,6 +2,7 @@ package target_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -10,20 +11,40 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hayate-ads/hayate/delivery/target"
-	"github.com/hayate-ads/hayate/internal/ad"
-	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
 
-// The values of each dimension that the random rules and requests draw from;
-// few, so that they meet often.
-var drawn = map[rule.Dimension][]string{
-	rule.Placement:  {"1", "2", "3", "x"},
-	rule.Property:   {"1", "2", "3", "4"},
-	rule.Country:    {"JP", "US", "DE", "AA", "ZZ"},
-	rule.DeviceType: {"desktop", "mobile", "tablet", "tv", "other", "toaster"},
-	rule.OS:         {"windows", "macos", "linux", "android", "ios", "chromeos", "other"},
-	rule.Keyword:    {"a=1", "a=2", "b=1", "b=2", "c=ü"},
+// drawn are the values of each dimension that random rules name, and those that
+// random requests bring; few, so that they meet often.
+var drawn = map[rule.Dimension]struct{ named, brought []string }{
+	rule.Domain: {[]string{"a.example", "news.a.example", "x.news.a.example", "b.example"},
+		[]string{"a.example", "x.news.a.example", "y.b.example", "a.example.b.example"}},
+	rule.URLPrefix: {[]string{"a.example", "a.example/news", "a.example/news/today", "b.example/x"},
+		[]string{"a.example/news/today?x=1", "https://a.example/newspaper", "b.example/x/", "a.example"}},
+	rule.Category: {[]string{"iab1/IAB1", "iab1/IAB1-1", "iab1/IAB17", "iab2/483", "iab3/483"},
+		[]string{"iab1/IAB1-1", "iab1/IAB17-3", "iab2/483", "iab2/484", "iab3/483"}},
+	rule.Near: {[]string{"35,139,5000", "35,139,50000", "-20,180,900000", "90,0,1000"},
+		[]string{"35.01,139.01", "35.3,139", "-20.5,-179.5", "90,50", "somewhere"}},
+	rule.OSVersion: {[]string{"ios 15-17.4", "ios 16-", "android -12", "macos 14.1-14.1"},
+		[]string{"ios 17.4.1", "ios 14", "android 12.9", "macos 14.1", "ios"}},
+	rule.BrowserVersion: {[]string{"chrome 120-", "chrome -119", "safari 17-18"},
+		[]string{"chrome 120", "chrome 119.9", "safari 18.7.6.5"}},
+	rule.Segment: {[]string{"vip", "acme/4711", "a segment of a name beyond sixteen bytes", "a segment of a name beyond sixteen bites"},
+		[]string{"vip", "VIP", "acme/4711", "a segment of a name beyond sixteen bytes", "a segment of a name beyond seventeen bytes"}},
+}
+
+func named(d rule.Dimension) []string {
+	if values := drawn[d].named; values != nil {
+		return values
+	}
+	return []string{"1", "2", "3", "four", "five-five", "longer than sixteen bytes"}
+}
+
+func brought(d rule.Dimension) []string {
+	if values := drawn[d].brought; values != nil {
+		return values
+	}
+	return append([]string{"99", "for", "longer than sixteen bits!"}, named(d)...)
 }
 
 func zones(t *testing.T) []*time.Location {
@@ -40,14 +61,9 @@ func zones(t *testing.T) []*time.Location {
 }
 
 func drawTerm(t *rapid.T, d rule.Dimension, exclude bool) rule.Term {
-	draw := rapid.Custom(func(t *rapid.T) string {
-		if d == rule.HourOfWeek {
-			return strconv.Itoa(rapid.IntRange(0, 167).Draw(t, "hour"))
-		}
-		return rapid.SampledFrom(drawn[d]).Draw(t, "value")
-	})
-	most := 3
+	draw, most := rapid.SampledFrom(named(d)), min(3, len(named(d)))
 	if d == rule.HourOfWeek {
+		draw = rapid.Map(rapid.IntRange(0, 167), strconv.Itoa)
 		most = 120
 	}
 	values := rapid.SliceOfNDistinct(draw, 1, most, rapid.ID[string]).Draw(t, "values")
@@ -59,12 +75,11 @@ func drawTerm(t *rapid.T, d rule.Dimension, exclude bool) rule.Term {
 // than one that does not.
 func drawConjunction(t *rapid.T) rule.Conjunction {
 	var c rule.Conjunction
-	asks := rapid.SliceOfNDistinct(rapid.IntRange(int(rule.Placement), int(rule.HourOfWeek)), 0, 3, rapid.ID[int]).Draw(t, "asks")
+	asks := rapid.SliceOfNDistinct(rapid.SampledFrom(rule.Dimensions()), 0, 3, rapid.ID[rule.Dimension]).Draw(t, "asks")
 	slices.Sort(asks)
-	for _, ask := range asks {
-		d := rule.Dimension(ask)
+	for _, d := range asks {
 		including := rapid.SampledFrom([]int{0, 1, 1, 2, 3}).Draw(t, "including")
-		if d != rule.Keyword {
+		if !d.Many() {
 			including = min(including, 1)
 		}
 		for range including {
@@ -77,170 +92,105 @@ func drawConjunction(t *rapid.T) rule.Conjunction {
 	return c
 }
 
-func drawItem(t *rapid.T, zones int) target.Item {
-	return target.Item{
-		Rule:   rule.Rule{Conjunctions: rapid.SliceOfN(rapid.Custom(drawConjunction), 0, 3).Draw(t, "rule")},
-		Zone:   rapid.IntRange(0, zones-1).Draw(t, "zone"),
-		Shapes: rapid.SliceOfNDistinct(rapid.Uint16Range(0, 3), 0, 3, rapid.ID[uint16]).Draw(t, "shapes"),
+// item is a line item with its rule unpacked.
+type item struct {
+	rule   rule.Rule
+	zone   int
+	shapes []uint16
+}
+
+func drawItem(t *rapid.T, zones int) item {
+	return item{
+		rule:   rule.Rule{Conjunctions: rapid.SliceOfN(rapid.Custom(drawConjunction), 0, 3).Draw(t, "rule")},
+		zone:   rapid.IntRange(0, zones-1).Draw(t, "zone"),
+		shapes: rapid.SliceOfNDistinct(rapid.Uint16Range(0, 3), 0, 2, rapid.ID[uint16]).Draw(t, "shapes"),
 	}
 }
 
-// asked is one random request, in the form of the index and, but for the hour,
-// in that of the plain evaluator.
+// drawFiller names so many values of some dimensions that they get no planes.
+func drawFiller(t *rapid.T) item {
+	var c rule.Conjunction
+	for _, d := range rule.Dimensions() {
+		if d != rule.HourOfWeek && d.Kind() == rule.Exact && rapid.Bool().Draw(t, "many values") {
+			term := rule.Term{Dimension: d, Values: slices.Clone(named(d))}
+			for i := range 300 {
+				term.Values = append(term.Values, "filler "+strconv.Itoa(i))
+			}
+			slices.Sort(term.Values)
+			c = append(c, term)
+		}
+	}
+	return item{rule: rule.Rule{Conjunctions: []rule.Conjunction{c}}, shapes: []uint16{0, 1, 2, 3}}
+}
+
+func index(t interface{ Fatal(...any) }, items []item, zones []*time.Location) *target.Index {
+	table := new(rule.Table)
+	packed := make([]target.Item, len(items))
+	for i, item := range items {
+		packed[i] = target.Item{Rule: table.Pack(item.rule), Zone: item.zone, Shapes: item.shapes}
+	}
+	ix, err := target.New(packed, table, zones)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ix
+}
+
+// asked is one random request.
 type asked struct {
 	query target.Query
 	slot  target.Slot
-	plain rule.Request
 }
 
 func drawAsked(t *rapid.T) asked {
-	maybe := func(d rule.Dimension) string {
-		if rapid.IntRange(0, 5).Draw(t, "known") == 0 {
-			return ""
+	var a asked
+	for _, d := range rule.Dimensions() {
+		if d == rule.HourOfWeek {
+			continue
 		}
-		return rapid.SampledFrom(append([]string{"AQ", "99"}, drawn[d]...)).Draw(t, "has")
-	}
-	a := asked{plain: rule.Request{}}
-	have := func(d rule.Dimension, value string) {
-		if value != "" {
-			a.plain[d] = append(a.plain[d], value)
-		}
-	}
-	a.slot = target.Slot{
-		Placement: ad.ID(rapid.IntRange(1, 4).Draw(t, "placement")),
-		Property:  ad.ID(rapid.IntRange(1, 5).Draw(t, "property")),
-		Shapes:    rapid.SliceOfNDistinct(rapid.Uint16Range(0, 4), 1, 3, rapid.ID[uint16]).Draw(t, "shapes"),
-	}
-	have(rule.Placement, strconv.Itoa(int(a.slot.Placement)))
-	have(rule.Property, strconv.Itoa(int(a.slot.Property)))
-	if c := maybe(rule.Country); c != "" && c != "99" {
-		copy(a.query.Country[:], c)
-		have(rule.Country, c)
-	}
-	a.query.NoDevice = rapid.IntRange(0, 5).Draw(t, "no device") == 0
-	a.query.Device = event.DeviceType(rapid.IntRange(0, 4).Draw(t, "device"))
-	if !a.query.NoDevice {
-		have(rule.DeviceType, a.query.Device.String())
-	}
-	a.query.OS = rapid.SampledFrom(append([]string{""}, drawn[rule.OS]...)).Draw(t, "os")
-	have(rule.OS, a.query.OS)
-	for range rapid.IntRange(0, 4).Draw(t, "keywords") {
-		if k := maybe(rule.Keyword); k != "" {
-			a.query.Keywords = append(a.query.Keywords, []byte(k))
-			have(rule.Keyword, k)
+		most := rapid.SampledFrom([]int{0, 1, 1, 1, 2, 3}).Draw(t, "values")
+		for range most {
+			value := rapid.SampledFrom(brought(d)).Draw(t, "value")
+			if rapid.IntRange(0, 3).Draw(t, "supplied") == 0 {
+				a.slot.Values = append(a.slot.Values, target.Value{Dimension: d, Text: value})
+			} else {
+				a.query.AddText(d, value)
+			}
 		}
 	}
+	a.slot.Shapes = rapid.SliceOfNDistinct(rapid.Uint16Range(0, 4), 1, 3, rapid.ID[uint16]).Draw(t, "shapes")
 	return a
 }
 
-// withHour is the request as an item sees it whose advertiser lives in zone.
-func (a asked) withHour(now time.Time, zone *time.Location) rule.Request {
-	plain := rule.Request{rule.HourOfWeek: {strconv.Itoa(target.HourOfWeek(now, zone))}}
-	for d, values := range a.plain {
-		plain[d] = values
+// plain is the request as an item sees it whose advertiser lives in zone.
+func (a *asked) plain(now time.Time, zone *time.Location) rule.Request {
+	plain := a.query.Plain()
+	supplied := make(map[rule.Dimension]bool)
+	for _, v := range a.slot.Values {
+		switch {
+		case v.Dimension.Many():
+			plain[v.Dimension] = append(plain[v.Dimension], v.Text)
+		case !supplied[v.Dimension]: // a publisher knows best of its own place
+			plain[v.Dimension] = []string{v.Text}
+		}
+		supplied[v.Dimension] = true
 	}
-	if a.query.Hours == nil {
-		delete(plain, rule.HourOfWeek)
+	if a.query.Hours != nil {
+		plain[rule.HourOfWeek] = []string{strconv.Itoa(target.HourOfWeek(now, zone))}
 	}
 	return plain
 }
 
-// TestIndexAgreesWithPlainEvaluator is the index's one law: the items it finds,
-// in order, are those whose rule the plain evaluator finds satisfied.
-func TestIndexAgreesWithPlainEvaluator(t *testing.T) {
-	t.Parallel()
-	zones := zones(t)
-	rapid.Check(t, func(t *rapid.T) {
-		items := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) target.Item { return drawItem(t, len(zones)) }), 0, 12).Draw(t, "items")
-		// Copies move the items into other words and blocks.
-		spread := rapid.SampledFrom([]int{1, 1, 7, 60}).Draw(t, "spread")
-		for n := len(items); spread > 1; spread-- {
-			items = append(items, items[:n]...)
-		}
-		ix, err := target.New(items, zones)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mask := ix.All()
-		dark := rapid.SliceOf(rapid.IntRange(0, max(0, len(items)-1))).Draw(t, "dark")
-		for _, i := range dark {
-			if len(items) > 0 {
-				from, to := ix.RowsOf(i)
-				mask.Set(from, to, false)
-			}
-		}
-		now := time.Unix(rapid.Int64Range(1.7e9, 1.8e9).Draw(t, "now"), 0)
-		var scan target.Scan
-		for range 20 {
-			a := drawAsked(t)
-			if rapid.IntRange(0, 9).Draw(t, "hours") > 0 {
-				a.query.Hours = ix.HoursAt(now)
-			}
-			want := plainly(items, a, zones, now, dark)
-			scan.Prepare(ix, &a.query)
-			for _, dense := range []bool{false, true} {
-				scan.Start(ix.Supply(a.slot, dense), mask)
-				rows := collect(&scan)
-				if got := itemsOf(ix, rows); !slices.Equal(got, want) {
-					t.Fatalf("dense %v: index finds %v, the plain evaluator %v", dense, got, want)
-				}
-				checkSeek(t, ix, &scan, rows)
-			}
-		}
-	})
-}
-
-// TestManyPairs compares a million pairs of rule and request on one index of
-// many blocks, where lists have gaps to skip.
-func TestManyPairs(t *testing.T) {
-	t.Parallel()
-	const items, requests = 4000, 250
-	zones := zones(t)
-	item := rapid.Custom(func(t *rapid.T) target.Item { return drawItem(t, len(zones)) })
-	all := make([]target.Item, items)
-	for i := range all {
-		all[i] = item.Example(i)
+// matches are the places of the items that the plain evaluator finds.
+func (a *asked) matches(items []item, zones []*time.Location, now time.Time, dark []int) []int {
+	requests := make([]rule.Request, len(zones))
+	for i, zone := range zones {
+		requests[i] = a.plain(now, zone)
 	}
-	ix, err := target.New(all, zones)
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Date(2026, 11, 20, 18, 0, 0, 0, time.UTC)
-	hours := ix.HoursAt(now)
-	var scan target.Scan
-	found := 0
-	for i := range requests {
-		a := rapid.Custom(drawAsked).Example(i)
-		a.query.Hours = hours
-		// Without the first items of every other request, lists have to skip.
-		from, mask := i%2*i*10, ix.All()
-		if first, _ := ix.RowsOf(from); first > 0 {
-			mask.Set(0, first, false)
-		}
-		var want []int
-		for _, item := range plainly(all, a, zones, now, nil) {
-			found++
-			if item >= from {
-				want = append(want, item)
-			}
-		}
-		scan.Prepare(ix, &a.query)
-		scan.Start(ix.Supply(a.slot, false), mask)
-		got := itemsOf(ix, collect(&scan))
-		if !slices.Equal(got, want) {
-			t.Fatalf("request %d: index finds %v, the plain evaluator %v", i, got, want)
-		}
-	}
-	if found < items*requests/100 {
-		t.Fatalf("only %d of %d pairs match: this shows little", found, items*requests)
-	}
-}
-
-func plainly(items []target.Item, a asked, zones []*time.Location, now time.Time, dark []int) []int {
 	var found []int
 	for i, item := range items {
-		fits := slices.ContainsFunc(item.Shapes, func(s uint16) bool { return slices.Contains(a.slot.Shapes, s) })
-		if fits && !slices.Contains(dark, i) && item.Rule.Match(a.withHour(now, zones[item.Zone])) {
+		fits := slices.ContainsFunc(item.shapes, func(s uint16) bool { return slices.Contains(a.slot.Shapes, s) })
+		if fits && !slices.Contains(dark, i) && item.rule.Match(requests[item.zone]) {
 			found = append(found, i)
 		}
 	}
@@ -263,14 +213,81 @@ func itemsOf(ix *target.Index, rows []int) []int {
 	return slices.Compact(items)
 }
 
+// TestIndexAgreesWithPlainEvaluator is the index's one law: the items it finds,
+// in order, are those whose rule the plain evaluator finds satisfied, in every plan.
+func TestIndexAgreesWithPlainEvaluator(t *testing.T) {
+	t.Parallel()
+	zones := zones(t)
+	rapid.Check(t, func(t *rapid.T) {
+		items := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) item { return drawItem(t, len(zones)) }), 0, 12).Draw(t, "items")
+		if rapid.Bool().Draw(t, "filler") {
+			items = append(items, drawFiller(t))
+		}
+		// Copies move the items into other words and blocks, and fill partitions.
+		spread := rapid.SampledFrom([]int{1, 1, 7, 60, 600}).Draw(t, "spread")
+		for n := len(items); spread > 1; spread-- {
+			items = append(items, items[:n]...)
+		}
+		ix := index(t, items, zones)
+		mask := ix.All()
+		var dark []int
+		if len(items) > 0 {
+			dark = rapid.SliceOf(rapid.IntRange(0, len(items)-1)).Draw(t, "dark")
+		}
+		for _, i := range dark {
+			from, to := ix.RowsOf(i)
+			mask.Set(from, to, false)
+		}
+		now := time.Unix(rapid.Int64Range(1.7e9, 1.8e9).Draw(t, "now"), 0)
+		var scan target.Scan
+		for range 3 {
+			a := drawAsked(t)
+			if rapid.IntRange(0, 9).Draw(t, "hours") > 0 {
+				a.query.Hours = ix.HoursAt(now)
+			}
+			want := a.matches(items, zones, now, dark)
+			scan.Prepare(ix, &a.query)
+			supply := ix.Supply(a.slot)
+			for _, plan := range plans {
+				scan.Force(plan)
+				scan.Start(supply, mask)
+				rows := collect(&scan)
+				if got := itemsOf(ix, rows); !slices.Equal(got, want) {
+					t.Fatalf("plan %d: index finds %v, the plain evaluator %v", plan, got, want)
+				}
+				checkSeek(t, ix, &scan, rows, len(items))
+			}
+			if len(items) > 0 {
+				checkMisses(t, ix, &scan, a, items, rapid.IntRange(0, min(len(items)-1, 12)).Draw(t, "missing"), now, zones)
+			}
+		}
+	})
+}
+
 // checkSeek goes to random rows, forward and back, of a walk that found rows.
-func checkSeek(t *rapid.T, ix *target.Index, scan *target.Scan, rows []int) {
+func checkSeek(t *rapid.T, ix *target.Index, scan *target.Scan, rows []int, items int) {
+	inRank := func(row int) int { // place in rows of what follows row
+		for i, found := range rows {
+			if row >= ix.Rows() {
+				return len(rows)
+			}
+			if a, b := ix.Item(found), ix.Item(row); a > b || a == b && found >= row {
+				return i
+			}
+		}
+		return len(rows)
+	}
 	for range 4 {
 		row := rapid.IntRange(0, ix.Rows()).Draw(t, "seek")
-		steps := rapid.IntRange(0, 3).Draw(t, "steps")
+		if len(rows) > 0 && rapid.Bool().Draw(t, "near") {
+			row = rows[rapid.IntRange(0, len(rows)-1).Draw(t, "at")] + rapid.IntRange(0, 1).Draw(t, "behind")
+		}
+		if row < ix.Rows() && items > 0 {
+			row, _ = ix.RowsOf(min(ix.Item(row), items-1)) // there are rows that belong to nobody
+		}
 		scan.Seek(row)
-		at, _ := slices.BinarySearch(rows, row)
-		for step := range steps {
+		at := inRank(row)
+		for step := range rapid.IntRange(0, 3).Draw(t, "steps") {
 			want := -1
 			if at+step < len(rows) {
 				want = rows[at+step]
@@ -282,76 +299,75 @@ func checkSeek(t *rapid.T, ix *target.Index, scan *target.Scan, rows []int) {
 	}
 }
 
-// TestMissingDataIncludesNothing spells out the rule that privacy rests on.
-func TestMissingDataIncludesNothing(t *testing.T) {
+// TestManyPairs compares many pairs of rule and request, a million with PROOF=1,
+// on one index of many blocks and partitions, where lists have gaps to skip.
+func TestManyPairs(t *testing.T) {
 	t.Parallel()
-	f := func(d rule.Dimension, value string) {
-		t.Helper()
-		for _, exclude := range []bool{false, true} {
-			term := rule.Term{Dimension: d, Exclude: exclude, Values: []string{value}}
-			item := target.Item{Rule: rule.Rule{Conjunctions: []rule.Conjunction{{term}}}, Shapes: []uint16{0}}
-			ix, err := target.New([]target.Item{item}, []*time.Location{time.UTC})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var scan target.Scan
-			scan.Prepare(ix, &target.Query{NoDevice: true})
-			scan.Start(ix.Supply(target.Slot{Shapes: []uint16{0}}, false), ix.All())
-			if found := scan.Next() >= 0; found != exclude {
-				t.Errorf("dimension %d, exclude %v: found %v", d, exclude, found)
+	items, requests := 1000, 20
+	if os.Getenv("PROOF") != "" {
+		items, requests = 4000, 250
+	}
+	zones := zones(t)
+	draw := rapid.Custom(func(t *rapid.T) item { return drawItem(t, len(zones)) })
+	all := make([]item, items)
+	for i := range all {
+		all[i] = draw.Example(i)
+	}
+	for i := range 20 {
+		all[i*items/20] = rapid.Custom(drawFiller).Example(i)
+	}
+	ix := index(t, all, zones)
+	now := time.Date(2026, 11, 20, 18, 0, 0, 0, time.UTC)
+	hours := ix.HoursAt(now)
+	var scan target.Scan
+	found := 0
+	for i := range requests {
+		a := rapid.Custom(drawAsked).Example(i)
+		a.query.Hours = hours
+		want := a.matches(all, zones, now, nil)
+		found += len(want)
+		for _, plan := range plans {
+			scan.Force(plan)
+			scan.Prepare(ix, &a.query)
+			scan.Start(ix.Supply(a.slot), ix.All())
+			if got := itemsOf(ix, collect(&scan)); !slices.Equal(got, want) {
+				t.Fatalf("request %d, plan %d: index finds %v, the plain evaluator %v", i, plan, got, want)
 			}
 		}
 	}
-	f(rule.Country, "JP")
-	f(rule.DeviceType, "other")
-	f(rule.OS, "other")
-	f(rule.Keyword, "a=1")
-	f(rule.HourOfWeek, "0")
-	f(rule.Placement, "1")
-	f(rule.Property, "1")
+	if found < items*requests/100 {
+		t.Fatalf("only %d of %d pairs match: this shows little", found, items*requests)
+	}
+	t.Logf("figure target.pairs %d pairs", items*requests)
 }
 
-func TestHourOfWeek(t *testing.T) {
+// TestRuleComesBack: what goes in comes out.
+func TestRuleComesBack(t *testing.T) {
 	t.Parallel()
-	f := func(zone, at string, want int) {
-		t.Helper()
-		location, err := time.LoadLocation(zone)
-		if err != nil {
-			t.Fatal(err)
+	zones := zones(t)
+	rapid.Check(t, func(t *rapid.T) {
+		items := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) item { return drawItem(t, len(zones)) }), 0, 12).Draw(t, "items")
+		ix := index(t, items, zones)
+		for i, item := range items {
+			got, want := ix.Rule(i), item.rule
+			if fmt.Sprint(normal(got)) != fmt.Sprint(normal(want)) {
+				t.Fatalf("rule of item %d: %v, want %v", i, got, want)
+			}
 		}
-		now, err := time.Parse(time.RFC3339, at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := target.HourOfWeek(now, location); got != want {
-			t.Errorf("%s in %s: hour %d, want %d", at, zone, got, want)
-		}
-	}
-	f("UTC", "2026-11-16T00:00:00Z", 0) // a Monday
-	f("UTC", "2026-11-22T23:59:59Z", 167)
-	f("Asia/Tokyo", "2026-11-15T15:00:00Z", 0)
-	f("Asia/Kolkata", "2026-11-15T18:29:59Z", 167)
-	f("Asia/Kolkata", "2026-11-15T18:30:00Z", 0)
-	// New York: 01:30 comes twice on 2026-11-01, 02:30 not at all on 2026-03-08.
-	f("America/New_York", "2026-11-01T05:30:00Z", 145)
-	f("America/New_York", "2026-11-01T06:30:00Z", 145)
-	f("America/New_York", "2026-11-01T07:30:00Z", 146)
-	f("America/New_York", "2026-03-08T06:30:00Z", 145)
-	f("America/New_York", "2026-03-08T07:30:00Z", 147)
+	})
 }
 
-func TestNewRefuses(t *testing.T) {
-	t.Parallel()
-	f := func(want string, terms ...rule.Term) {
-		t.Helper()
-		item := target.Item{Rule: rule.Rule{Conjunctions: []rule.Conjunction{terms}}}
-		_, err := target.New([]target.Item{item}, nil)
-		if fmt.Sprint(err) != want {
-			t.Errorf("error %v, want %s", err, want)
+// normal sorts the terms, which random rules do not, as rules in normal form are.
+func normal(r rule.Rule) (all [][]string) {
+	for _, c := range r.Conjunctions {
+		var terms []string
+		for _, t := range c {
+			terms = append(terms, fmt.Sprintf("%02d %v %q", t.Dimension, t.Exclude, t.Values))
 		}
+		slices.Sort(terms)
+		all = append(all, terms)
 	}
-	f(`targeting index: rule of item 0: dimension 99 is not indexed`, rule.Term{Dimension: 99, Values: []string{"x"}})
-	f(`targeting index: rule of item 0: two including terms on dimension 3 in one conjunction`,
-		rule.Term{Dimension: rule.Country, Values: []string{"JP"}}, rule.Term{Dimension: rule.Country, Values: []string{"US"}})
-	f(`targeting index: rule of item 0: there is no time zone 0`, rule.Term{Dimension: rule.HourOfWeek, Values: []string{"1"}})
+	return all
 }
+
+var plans = []target.Plan{target.AnyPlan, target.PlainPlan, target.KeyedPlan}

@@ -1,0 +1,310 @@
+package target
+
+import "math/bits"
+
+// keyed is what the keyed plan works with. The rows that it reaches become bits,
+// so that they need no sorting and the walk over blocks picks them up in order.
+type keyed struct {
+	request signature // of the request
+	reached plane     // rows reached that match; all 0 between walks
+	some    []uint64  // a bit per block that reached has any in
+	used    bool      // some is not all 0
+	cursors []cursor  // the long postings, by walker
+}
+
+// cursor walks the part of a posting that lies in a walker's partition.
+type cursor struct {
+	entries []entry
+	next    int // the first not looked at
+}
+
+// window is the blocks for which a walker has looked at the long postings: it
+// goes on in growing steps, so that whoever wants only the best pays for few.
+type window struct {
+	from, to      int // words
+	size          int // of the next step
+	cursors       int // the walker's begin here …
+	cursorsBehind int // … and end here
+}
+
+const (
+	// short postings are looked at as a whole, for all walkers.
+	short = 32
+	// firstWindow is in words: 64 blocks.
+	firstWindow = 64 * blockWords
+	windowGrows = 4
+)
+
+// begin makes the walk ready and chooses its plan.
+func (s *Scan) begin() {
+	if s.keyed.used {
+		s.clearReached()
+	}
+	s.loads, s.plan = 0, s.forced
+	if s.plan != choosing {
+		if s.plan == keyedPlan {
+			s.startKeyed()
+		}
+		return
+	}
+	rows, broad := 0, 0
+	for i := range s.walkers {
+		p := &s.ix.partitions[s.walkers[i].partition]
+		rows, broad = rows+p.rows, broad+p.broad
+	}
+	if rows > atOnceRows && broad <= rows/atOnceShare {
+		s.startKeyed()
+	}
+}
+
+// The keyed plan is taken at once among more rows than the first, when at most
+// one in the second is broad.
+const (
+	atOnceRows  = 64
+	atOnceShare = 64
+)
+
+// startKeyed takes the keyed plan from the walkers' places on.
+func (s *Scan) startKeyed() {
+	s.plan = keyedPlan
+	k, ix := &s.keyed, s.ix
+	if len(k.reached) < ix.words {
+		k.reached, k.some = make(plane, ix.words), make([]uint64, ix.words/blockWords/64+1)
+	}
+	k.used = true
+	k.request = 0
+	for i, d := range ix.signed {
+		bit := uint32(0)
+		if d != 0 {
+			bit = s.resolve(ix.dimensions[d]).one & 7
+		}
+		k.request |= 1 << (bit + 8*uint32(i))
+	}
+	for _, d := range ix.keyed {
+		h := s.resolve(d)
+		if !d.many {
+			if h.one != none {
+				s.reachShort(d.posting(h.one))
+			}
+			continue
+		}
+		for _, number := range h.numbers {
+			s.reachShort(d.posting(number))
+		}
+	}
+	k.cursors = k.cursors[:0]
+	for i := range s.walkers {
+		s.openWindow(&s.walkers[i])
+	}
+}
+
+// reachShort looks at a short posting; long ones wait.
+func (s *Scan) reachShort(entries []entry) {
+	if len(entries) > short {
+		return
+	}
+	partition, at, request := s.ix.partition, s.supply.partitions, s.keyed.request
+	for _, e := range entries {
+		if at>>partition[e.row()/blockRows]&1 != 0 && admits(signature(e>>32), request) {
+			s.reach(e.row())
+		}
+	}
+}
+
+// openWindow gathers the parts of the long postings that are in a walker's partition.
+func (s *Scan) openWindow(w *walker) {
+	k, p := &s.keyed, &s.ix.partitions[w.partition]
+	at := max(w.word, p.from)
+	w.window = window{from: at, to: at, size: firstWindow, cursors: len(k.cursors)}
+	for _, d := range s.ix.keyed {
+		h := &s.has[d.of]
+		if !d.many {
+			if h.one != none {
+				s.openCursor(d.posting(h.one), p)
+			}
+			continue
+		}
+		for _, number := range h.numbers {
+			s.openCursor(d.posting(number), p)
+		}
+	}
+	w.window.cursorsBehind = len(k.cursors)
+	s.skipCursors(w)
+}
+
+func (s *Scan) openCursor(entries []entry, p *partition) {
+	if len(entries) <= short {
+		return
+	}
+	entries = entries[firstAt(entries, uint32(p.from*64)):]
+	entries = entries[:firstAt(entries, uint32(p.to*64))]
+	if len(entries) > 0 {
+		s.keyed.cursors = append(s.keyed.cursors, cursor{entries: entries})
+	}
+}
+
+// firstAt is the place of the first entry whose row is not below row.
+func firstAt(entries []entry, row uint32) int {
+	low, high := 0, len(entries)
+	for low < high {
+		if mid := (low + high) / 2; entries[mid].row() < row {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+func (s *Scan) skipCursors(w *walker) {
+	row := uint32(w.window.to * 64)
+	for i := w.window.cursors; i < w.window.cursorsBehind; i++ {
+		c := &s.keyed.cursors[i]
+		c.next += firstAt(c.entries[c.next:], row)
+	}
+}
+
+// skip makes a walker's window ready for a walk from its place on, which it has
+// just sought.
+func (s *Scan) skip(w *walker) {
+	if s.plan != keyedPlan {
+		return
+	}
+	at := w.word + blockWords
+	if at >= w.window.from && at <= w.window.to {
+		return
+	}
+	if at < w.window.from {
+		for i := w.window.cursors; i < w.window.cursorsBehind; i++ {
+			s.keyed.cursors[i].next = 0
+		}
+	}
+	w.window.from, w.window.to, w.window.size = at, at, firstWindow
+	s.skipCursors(w)
+}
+
+// widen looks at the long postings for the next blocks.
+func (s *Scan) widen(w *walker) {
+	to := min(w.window.to+w.window.size, w.end)
+	w.window.to, w.window.size = to, w.window.size*windowGrows
+	request := s.keyed.request
+	for i := w.window.cursors; i < w.window.cursorsBehind; i++ {
+		c := &s.keyed.cursors[i]
+		for ; c.next < len(c.entries); c.next++ {
+			e := c.entries[c.next]
+			if e.row() >= uint32(to*64) {
+				break
+			}
+			if admits(signature(e>>32), request) {
+				s.reach(e.row())
+			}
+		}
+	}
+}
+
+// reach looks at one row, all of it, and remembers it when it matches.
+func (s *Scan) reach(row uint32) {
+	ix, k := s.ix, &s.keyed
+	if !s.mask.has(row) {
+		return
+	}
+	if open := s.open(); open != nil && !open.has(row) {
+		return
+	}
+	if ix.partition[row/blockRows] == 0 && !anyHas(s.supply.shapes, row) {
+		return
+	}
+	if s.holds(ix.program.all(row)) {
+		k.reached.set(row)
+		k.some[row/blockRows/64] |= 1 << (row / blockRows % 64)
+	}
+}
+
+func anyHas(planes []plane, row uint32) bool {
+	for _, p := range planes {
+		if p.has(row) {
+			return true
+		}
+	}
+	return false
+}
+
+// loadKeyed computes a block of broad rows and of rows that were reached; of the
+// mask it holds the block already, which may have lost rows since they were.
+func (s *Scan) loadKeyed(w *walker) bool {
+	for w.word >= w.window.to {
+		s.widen(w)
+	}
+	ix := s.ix
+	reached := s.keyed.reached.at(w.word)
+	masked := w.found
+	for i, broad := range ix.broad.at(w.word) {
+		w.found[i] &= broad
+	}
+	s.loadDense(w, w.word)
+	some := uint64(0)
+	for i, plain := range ix.plain.at(w.word) {
+		w.unsure[i] = w.found[i] &^ plain
+		w.found[i] |= reached[i] & masked[i]
+		some |= w.found[i]
+	}
+	return some != 0
+}
+
+// hop is advance where no row is broad: from one block with reached rows to the next.
+func (s *Scan) hop(w *walker, end int) bool {
+	for ; w.word < end; w.word += blockWords {
+		for w.word >= w.window.to {
+			s.widen(w)
+		}
+		w.word = s.keyed.next(w.word, min(end, w.window.to))
+		if w.word >= end {
+			return false
+		}
+		if w.word == w.window.to {
+			w.word -= blockWords // to widen
+			continue
+		}
+		s.mask.load(&w.found, w.word)
+		w.unsure = block{}
+		if and(&w.found, s.keyed.reached.at(w.word)) {
+			w.step, w.bits = 0, w.found[0]
+			return true
+		}
+	}
+	return false
+}
+
+// next is where the first block from word on begins that has reached rows, end
+// when there is none before it.
+func (k *keyed) next(word, end int) int {
+	for at := word / blockWords; at*blockWords < end; at = (at/64 + 1) * 64 {
+		if set := k.some[at/64] >> (at % 64); set != 0 {
+			return min((at+bits.TrailingZeros64(set))*blockWords, end)
+		}
+	}
+	return end
+}
+
+// clearReached takes back all bits.
+func (s *Scan) clearReached() {
+	k := &s.keyed
+	for i, set := range k.some {
+		for ; set != 0; set &= set - 1 {
+			word := (i*64 + bits.TrailingZeros64(set)) * blockWords
+			*k.reached.at(word) = block{}
+		}
+		k.some[i] = 0
+	}
+	k.used = false
+}
+
+// forget makes the scan ready for another index.
+func (s *Scan) forget() {
+	for d := range s.has {
+		s.has[d].clear()
+	}
+	if s.keyed.used {
+		s.clearReached()
+	}
+}
