@@ -45,7 +45,7 @@ const (
 	Deal                                // exchange and deal id: "example-x/d-17"
 	Domain                              // host in lower case, with all of its subdomains: "news.example"; request: a host
 	AppBundle                           // store's app id: "com.example.news", "1207472156"
-	URLPrefix                           // host and path, at a slash: "news.example/sports"; request: a URL
+	URLPrefix                           // host and path, at a slash: "news.example/sports"; request: a URL, its host in lower case and without port
 	Category                            // IAB Content Taxonomy, with what is below: "iab1/IAB17", "iab2/483", "iab3/JLBCU7"
 	Segment                             // audience segment: provider and id "acme/4711", or the publisher's own "vip"
 	InventoryKind                       // "site", "app", "dooh"
@@ -66,8 +66,9 @@ type Expr struct {
 	Is  *Predicate `json:"is,omitempty"`
 }
 
-// Predicate is satisfied when the request has at least one of Values in
-// Dimension. All of several values are several predicates under All.
+// Predicate is satisfied when what the request has in Dimension satisfies at least
+// one of Values (see [Dimension.Satisfies]). All of several values are several
+// predicates under All.
 type Predicate struct {
 	Dimension Dimension `json:"dimension"`
 	Values    []string  `json:"values"` // at least one
@@ -98,8 +99,8 @@ type Rule struct {
 // may have several including terms, which must all hold, and one excluding.
 type Conjunction []Term
 
-// Term asks that the request has one of Values (sorted, no repeats), or none of
-// them when Exclude is set.
+// Term asks that the request satisfies one of Values (sorted, no repeats), or none
+// of them when Exclude is set.
 type Term struct {
 	Dimension Dimension
 	Exclude   bool
@@ -107,6 +108,7 @@ type Term struct {
 }
 
 // Request is what the plain evaluator looks at: the values that a request has
-// in each dimension, in the spelling of the dimension's comment: at most one, or
-// none when it is unknown, but any number in Keyword.
+// in each dimension, in the spelling of the dimension's comment: none when they
+// are unknown, at most one but for the dimensions that are [Dimension.Many]. What
+// cannot be read is as if it were not there.
 type Request map[Dimension][]string
