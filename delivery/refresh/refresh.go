@@ -158,7 +158,7 @@ func (r *Refresher) Poll(ctx context.Context) error {
 			r.reachable(ctx, nil)
 			return nil
 		}
-		err = r.take(ctx, p)
+		err = r.news(ctx, p)
 	}
 	if err == nil {
 		r.standing = standing{}
@@ -173,6 +173,15 @@ func (r *Refresher) Poll(ctx context.Context) error {
 	}
 	r.reachable(ctx, err)
 	return err
+}
+
+// news takes what p names, quietly where something serves meanwhile.
+func (r *Refresher) news(ctx context.Context, p snapshot.Pointer) error {
+	take := func() error { return r.take(ctx, p) }
+	if r.inUse.Load() == nil {
+		return take()
+	}
+	return quietly(take)
 }
 
 // take fetches what p names and puts it to use.
