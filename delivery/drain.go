@@ -34,7 +34,7 @@ func (p *process) drain(stop context.CancelFunc, running *sync.WaitGroup) error 
 	requests := p.step("requests are answered", requestsPatience, p.web.ShutdownWithContext)
 	stop()
 	running.Wait()
-	counts := p.flush(p.bank.Now())
+	counts := p.flush(p.bank.Now(), true)
 	leases := p.step("leases are closed", bankPatience, p.bank.Close)
 	events := p.step("events are shipped", logPatience, p.events.Close)
 	p.log.Info("drain ends", "took", time.Since(started).Round(time.Millisecond).String())

@@ -66,6 +66,10 @@ func (s *server) decide(on *serving, sc *scratch) {
 			c.add(hour, d.NoFill)
 		}
 	}
+	if !sc.request.test {
+		sc.losses.count(hour, on, sc.run.Losses())
+		s.reasons.sampler.offer(on, req)
+	}
 	s.wantLeases(on, sc)
 }
 

@@ -72,6 +72,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	running.Go(func() { _ = p.bank.Run(background) })
 	running.Go(func() { p.follow(background) })
 	running.Go(func() { p.everySecond(background) })
+	running.Go(func() { p.server.reasons.sampler.run(background) })
 
 	failed := make(chan error, 2)
 	go func() { failed <- served("public port", p.web.Serve(acceptor{p.public})) }()
@@ -186,7 +187,7 @@ func (p *process) wire(keys *token.Keys) (err error) {
 	})
 	clock.Store(p.bank)
 	p.server = &server{
-		cfg: p.cfg, keys: keys, visitors: p.visitors, board: board, assets: newAssets(p.bucket),
+		cfg: p.cfg, keys: keys, visitors: p.visitors, board: board, reasons: newReasons(p.metrics), assets: newAssets(p.bucket),
 		metrics: newMetrics(p.metrics), throttle: telemetry.NewThrottle(p.log, p.metrics),
 		now: p.bank.Now, process: p.bank.Process, want: p.bank.Want, record: p.events.Append,
 	}
@@ -220,7 +221,7 @@ func (p *process) everySecond(ctx context.Context) {
 		case <-tick.C:
 			now := p.bank.Now()
 			p.server.board.tick(now)
-			if err := p.flush(now); err != nil {
+			if err := p.flush(now, false); err != nil {
 				p.server.throttle.Warn(now, "requests", "request counts wait for the log", slog.Any("error", err))
 			}
 			p.gauges(now)
@@ -228,9 +229,10 @@ func (p *process) everySecond(ctx context.Context) {
 	}
 }
 
-// flush logs the counts of requests.
-func (p *process) flush(now time.Time) error {
-	return p.server.board.tally.flush(now, p.events.Append)
+// flush logs the counts of requests and of why line items did not serve; last:
+// all that there is of the latter.
+func (p *process) flush(now time.Time, last bool) error {
+	return errors.Join(p.server.board.tally.flush(now, p.events.Append), p.server.reasons.flush(now, last, p.events.Append))
 }
 
 func (p *process) gauges(now time.Time) {

@@ -25,6 +25,7 @@ type scratch struct {
 	wants     []ad.ID
 	id        []byte
 	forwarded []byte
+	losses    *lossShard
 	record    event.Record
 	landing   []byte
 }
@@ -33,7 +34,7 @@ func (s *server) acquire() *scratch {
 	if sc, ok := s.scratches.Get().(*scratch); ok {
 		return sc
 	}
-	return &scratch{signer: s.keys.Signer()}
+	return &scratch{signer: s.keys.Signer(), losses: s.reasons.shard()}
 }
 
 func (s *server) release(sc *scratch) { s.scratches.Put(sc) }

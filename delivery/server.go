@@ -23,6 +23,7 @@ type server struct {
 	keys     *token.Keys
 	visitors *visitor.Reader
 	board    *board
+	reasons  *reasons
 	assets   *assets
 	metrics  *metrics
 	throttle *telemetry.Throttle

@@ -98,7 +98,7 @@ func newEmptyServer(t testing.TB) *testServer {
 	s := &testServer{book: new(lease.Book), at: testNow}
 	urls := render.Config{TrackingURL: cfg.PublicURL, AssetURL: cfg.AssetURL}
 	s.server = &server{
-		cfg: cfg, keys: keys, visitors: visitors, board: newBoard(s.book, newTally(), urls), assets: newAssets(store),
+		cfg: cfg, keys: keys, visitors: visitors, board: newBoard(s.book, newTally(), urls), reasons: newReasons(nil), assets: newAssets(store),
 		metrics: newMetrics(nil), throttle: telemetry.NewThrottle(slog.New(slog.DiscardHandler), nil),
 		now: s.clock, process: func() ulid.ULID { return testProcess }, want: s.take, record: s.log,
 	}
@@ -245,17 +245,18 @@ func do(t testing.TB, c *http.Client, method, url, body string, headers ...strin
 func testSnapshot(generation uint64) *snapshot.Snapshot {
 	everybody := rule.Rule{Conjunctions: []rule.Conjunction{{}}}
 	topic := rule.Rule{Conjunctions: []rule.Conjunction{{{Dimension: rule.Keyword, Values: []string{"topic=go"}}}}}
+	values := new(rule.Table)
 	image := ad.Image{SHA256: pngName(), Type: "image/png", Bytes: int64(len(pngBody))}
 	banner := func(id, item ad.ID) snapshot.Creative {
 		return snapshot.Creative{ID: id, LineItem: item, Revision: 1, Format: ad.Banner, Width: 300, Height: 250,
 			LandingURL: "https://shop.example/landing?a=1&b=2", Image: image}
 	}
 	item := func(id ad.ID, tier ad.Tier, cpm int64, targeting rule.Rule) snapshot.LineItem {
-		return snapshot.LineItem{ID: id, Campaign: 21, Advertiser: 1, Tier: tier, CPM: microsOf(cpm),
-			StartsAt: testNow.Add(-24 * time.Hour), Targeting: targeting}
+		return snapshot.LineItem{ID: id, Campaign: 21, Advertiser: 1, Tier: tier, CostType: ad.CPM, Cost: microsOf(cpm), Weight: 1,
+			StartsAt: testNow.Add(-24 * time.Hour), Targeting: values.Pack(targeting)}
 	}
-	return &snapshot.Snapshot{
-		Generation: generation, CreatedAt: testNow.Add(-time.Minute), Currency: "USD",
+	s := &snapshot.Snapshot{
+		Generation: generation, CreatedAt: testNow.Add(-time.Minute), Currency: "USD", Values: values,
 		Advertisers: []snapshot.Advertiser{{ID: 1, Domain: "shop.example", TimeZone: "Asia/Tokyo"}},
 		LineItems: []snapshot.LineItem{
 			item(pricedItem, ad.Auction, 5_000_000, everybody),
@@ -265,10 +266,12 @@ func testSnapshot(generation uint64) *snapshot.Snapshot {
 		Creatives:  []snapshot.Creative{banner(41, pricedItem), banner(42, keywordItem), banner(43, houseItem)},
 		Properties: []snapshot.Property{{ID: 2, Publisher: 3, Kind: ad.Site, Domain: "news.example", RevenueShare: 7000}},
 		Placements: []snapshot.Placement{
-			{ID: testPlacement, Property: 2, Formats: []ad.Format{ad.Banner, ad.HTML}, Sizes: []ad.Size{{Width: 300, Height: 250}}},
-			{ID: nativePlacement, Property: 2, Formats: []ad.Format{ad.Native}},
+			{ID: testPlacement, Property: 2, Formats: []ad.Format{ad.Banner, ad.HTML}, Sizes: []ad.Size{{Width: 300, Height: 250}}, FloorCurrency: "USD", AuctionType: ad.FirstPrice},
+			{ID: nativePlacement, Property: 2, Formats: []ad.Format{ad.Native}, FloorCurrency: "USD", AuctionType: ad.FirstPrice},
 		},
 	}
+	s.SortValues()
+	return s
 }
 
 func microsOf(n int64) money.Micros { return money.Micros(n) }

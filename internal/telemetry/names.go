@@ -17,6 +17,9 @@ const (
 	DeliveryRejected Counter      = "hayate.delivery.rejected"
 	DeliveryLandings Counter      = "hayate.delivery.landings"
 	DeliveryLate     Counter      = "hayate.delivery.late"
+
+	DeliveryExplainTime   Distribution = "hayate.delivery.explain_time"
+	DeliveryReasonsFolded Counter      = "hayate.delivery.reasons_folded"
 )
 
 // What delivery knows.
@@ -88,6 +91,8 @@ func Metrics() []Metric {
 		count(DeliveryRejected, "request", "Requests refused as malformed, by class", "class"),
 		count(DeliveryLandings, "event", "Tracking events acknowledged", "type"),
 		count(DeliveryLate, "event", "Events on own inventory that came after their hold", "type"),
+		distribution(DeliveryExplainTime, "second", "Time to explain one sampled request in the background; at most 1 % of a core in all"),
+		count(DeliveryReasonsFolded, "", "Losses of line items that could not be counted apart: too many line items at once"),
 		gauge(SnapshotAge, "second", "Time since the snapshot in use was built"),
 		gauge(SnapshotGeneration, "", "Generation of the snapshot in use"),
 		count(SnapshotRefused, "", "Snapshots not taken into use, by reason", "reason"),
