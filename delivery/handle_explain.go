@@ -19,9 +19,10 @@ import (
 
 // explainer answers POST /explain on the ops port: how line items fare for a
 // decision request, and why. Query parameters, all optional: line_item=ID for
-// that one only; limit and offset for a part of each placement's rows, the
-// nearest to winning first. It walks the whole catalog, so it does one at a
-// time; whoever comes meanwhile gets 429.
+// that one only; country=JP for a visitor there, whatever the address says; limit
+// and offset for a part of each placement's rows, the nearest to winning first.
+// It walks the whole catalog, so it does one at a time; whoever comes meanwhile
+// gets 429.
 type explainer struct {
 	server *server
 	busy   sync.Mutex
@@ -56,6 +57,11 @@ func (e *explainer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusBadRequest, err)
 		return
 	}
+	asked := e.asked(&request)
+	if err := inCountry(asked, r.URL.Query().Get("country")); err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
 	serving := e.server.board.current.Load()
 	if serving == nil {
 		writeError(w, http.StatusServiceUnavailable, &requestError{"not_ready", "no snapshot has been loaded yet"})
@@ -68,7 +74,7 @@ func (e *explainer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer e.busy.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	e.stream(w, r, serving.catalog, e.asked(&request), page)
+	e.stream(w, r, serving.catalog, asked, page)
 }
 
 func explainPage(query url.Values) (page auction.Page, err error) {
