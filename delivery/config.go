@@ -67,12 +67,24 @@ func (c BankConfig) protocol() postgres.BankConfig {
 	}
 }
 
-// visitors is what the reader of visitors needs.
-func (c Config) visitors() visitor.Config {
-	return visitor.Config{
+// openVisitors opens what tells who asks. Its error begins with a variable's name.
+func (c Config) openVisitors() (*visitor.Reader, error) {
+	reader, err := visitor.Open(visitor.Config{
 		GeoFile: c.GeoIPFile, ASNFile: c.GeoASNFile, ConnectionFile: c.GeoConnectionFile,
 		Trusted: c.TrustedProxies, Vendor: c.TCFVendor, Strict: c.ConsentUnknown,
+	})
+	var broken *visitor.FileError
+	if errors.As(err, &broken) {
+		name := "GEOIP_FILE"
+		switch broken.File {
+		case c.GeoASNFile:
+			name = "GEOASN_FILE"
+		case c.GeoConnectionFile:
+			name = "GEOCONNECTION_FILE"
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	return reader, err
 }
 
 // withDefaults fills what an embedding process left out, as the tags above say.

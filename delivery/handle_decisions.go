@@ -5,7 +5,6 @@ import (
 
 	"github.com/hayate-ads/hayate/delivery/auction"
 	"github.com/hayate-ads/hayate/delivery/render"
-	"github.com/hayate-ads/hayate/delivery/visitor"
 	"github.com/hayate-ads/hayate/internal/event"
 )
 
@@ -42,15 +41,13 @@ func (s *server) handleDecisions(ctx *fasthttp.RequestCtx) {
 func (s *server) decide(on *serving, sc *scratch) {
 	now := s.now()
 	req := &sc.auction
-	req.Query.Reset()
-	sc.request.who.Now = now
-	req.Country, req.Device = s.visitors.Describe(&sc.request.who, &req.Query)
+	s.describe(sc, now)
 	req.Placements, req.Seed, req.Now = sc.request.placements, seed(), now.UnixMicro()
 	req.Process, req.Hold, req.Flags = s.process(), s.cfg.Hold, 0
 	if sc.request.test {
 		req.Flags |= event.Test
 	}
-	if visitor.Bot(sc.request.who.Hints.UserAgent) {
+	if sc.request.who.Bot {
 		req.Flags |= event.Suspect
 	}
 	sc.decisions = auction.Run(on.catalog, req, &sc.run, sc.decisions[:0])

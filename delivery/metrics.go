@@ -24,7 +24,7 @@ type metrics struct {
 // what was wrong with the rest.
 var rejectClasses = []string{
 	"http_version", "malformed_request", "too_many_headers", "headers_too_large", "body_too_large", "timeout",
-	"unsupported_encoding", "bad_decisions", "bad_ad", "bad_token", "not_ready", "asset_unavailable",
+	"unsupported_encoding", "bad_decisions", "bad_ad", "bad_token", "not_ready", "asset_unavailable", "unknown_category",
 }
 
 func newMetrics(c *telemetry.Client) *metrics {

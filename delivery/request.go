@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -129,6 +130,17 @@ func (s *server) visitorOf(ctx *fasthttp.RequestCtx, on *serving, sc *scratch) e
 		r.headers(&ctx.Request.Header)
 	}
 	return r.on(on.catalog)
+}
+
+// describe fills the auction's query with what targeting may ask of who asks now.
+func (s *server) describe(sc *scratch, now time.Time) {
+	req, who := &sc.auction, &sc.request.who
+	req.Query.Reset()
+	who.Now = now
+	req.Country, req.Device = s.visitors.Describe(who, &req.Query)
+	for range who.Unknown {
+		s.metrics.rejected("unknown_category")
+	}
 }
 
 // headers takes what a browser says of itself, in one walk over the headers. What

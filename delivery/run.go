@@ -128,8 +128,8 @@ func (p *process) open(ctx context.Context, cfg Config, log *slog.Logger) (err e
 	if err != nil {
 		return fmt.Errorf("TOKEN_KEYS: %s: %w", cfg.TokenKeys, err)
 	}
-	if p.visitors, err = visitor.Open(cfg.visitors()); err != nil {
-		return err // names the file
+	if p.visitors, err = cfg.openVisitors(); err != nil {
+		return err
 	}
 	if p.metrics, err = telemetry.NewClient("delivery", cfg.Version); err != nil {
 		return err

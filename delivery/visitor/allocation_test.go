@@ -25,7 +25,7 @@ func TestNoAllocations(t *testing.T) {
 	allocs := testing.AllocsPerRun(1000, func() {
 		q.Reset()
 		v.IP = r.ClientIP(peer, forwarded)
-		if country, kind := r.Describe(v, &q); country != [2]byte{'J', 'P'} || kind != event.Mobile || Bot(v.Hints.UserAgent) {
+		if country, kind := r.Describe(v, &q); country != [2]byte{'J', 'P'} || kind != event.Mobile || v.Bot || Bot(v.Hints.UserAgent) {
 			t.Fatal("wrong visitor", country, kind)
 		}
 		if v.Grant != everything {

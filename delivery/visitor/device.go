@@ -28,8 +28,8 @@ type device struct {
 	known bool   // something was said at all
 }
 
-func readDevice(h *Hints, app *App) (d device) {
-	d.agent = readAgent(h.UserAgent)
+func readDevice(a agent, h *Hints, app *App) (d device) {
+	d.agent = a
 	d.known = len(h.UserAgent)+len(h.Mobile)+len(h.Platform)+len(app.OS) > 0
 	if len(h.UserAgent) > 0 && d.os == "" {
 		d.os = OtherOS

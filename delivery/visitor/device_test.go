@@ -41,7 +41,7 @@ var deviceDimensions = []rule.Dimension{
 
 func deviceOf(h Hints, app App) string {
 	var q target.Query
-	d := readDevice(&h, &app)
+	d := readDevice(readAgent(h.UserAgent), &h, &app)
 	d.describe(&q, nil)
 	var values []string
 	for _, dimension := range deviceDimensions {

@@ -10,32 +10,39 @@ import (
 	"github.com/oschwald/maxminddb-golang/v2/mmdbdata"
 )
 
-// database is one MaxMind DB file and what it is asked for.
-type database struct {
-	reader *maxminddb.Reader
-	name   string
+// database is one MaxMind DB file; without a reader there is none.
+type database struct{ reader *maxminddb.Reader }
+
+// FileError says which database cannot be used, and why.
+type FileError struct {
+	File string
+	Err  error
 }
 
-// openDatabase opens a file for the purpose that people know it by. Its type must
-// not be one of wrong: a database of networks given for one of places would
-// quietly match nothing.
-func openDatabase(purpose, file string, wrong ...string) (database, error) {
+func (e *FileError) Error() string { return "database " + e.File + ": " + e.Err.Error() }
+func (e *FileError) Unwrap() error { return e.Err }
+
+// openDatabase opens a file. Its type must not be one of wrong: a database of
+// networks given for one of places would quietly match nothing.
+func openDatabase(file string, wrong ...string) (database, error) {
 	if file == "" {
 		return database{}, nil
 	}
 	reader, err := maxminddb.Open(file)
 	if err != nil {
-		return database{}, fmt.Errorf("%s database %s: %w", purpose, file, err)
+		return database{}, &FileError{file, err}
 	}
-	d := database{reader, file}
+	d := database{reader}
 	for _, word := range wrong {
 		if strings.Contains(reader.Metadata.DatabaseType, word) {
-			err := fmt.Errorf("%s database %s: it is one of type %s", purpose, file, reader.Metadata.DatabaseType)
-			return database{}, errors.Join(err, reader.Close())
+			err = errors.Join(err, fmt.Errorf("it is one of type %s, which tells something else", reader.Metadata.DatabaseType))
 		}
 	}
-	if err := d.lookup(netip.MustParseAddr("8.8.8.8"), new(place)); err != nil {
-		return database{}, errors.Join(fmt.Errorf("%s database %s: %w", purpose, file, err), reader.Close())
+	if err == nil {
+		err = d.lookup(netip.MustParseAddr("8.8.8.8"), new(place))
+	}
+	if err != nil {
+		return database{}, &FileError{file, errors.Join(err, reader.Close())}
 	}
 	return d, nil
 }

@@ -1,6 +1,7 @@
 package visitor
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -224,6 +225,10 @@ func TestOpenRefuses(t *testing.T) {
 	f := func(cfg Config, names ...string) {
 		t.Helper()
 		_, err := Open(cfg)
+		var which *FileError
+		if !errors.As(err, &which) {
+			t.Errorf("Open(%+v): %v, want an error that names the file", cfg, err)
+		}
 		for _, name := range names {
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("Open(%+v): %v, want an error with %q", cfg, err, name)
@@ -231,11 +236,11 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 	city, asn := cityFile(t), asnFile(t)
-	f(Config{GeoFile: broken}, "geography", broken)
-	f(Config{GeoFile: "/nonexistent.mmdb"}, "geography", "/nonexistent.mmdb")
-	f(Config{GeoFile: asn}, "geography", asn, "type Test-ASN")
-	f(Config{GeoFile: city, ASNFile: city}, "ASN", "type Test-City")
-	f(Config{ConnectionFile: asn}, "connection", "type Test-ASN")
+	f(Config{GeoFile: broken}, broken)
+	f(Config{GeoFile: "/nonexistent.mmdb"}, "/nonexistent.mmdb")
+	f(Config{GeoFile: asn}, asn, "type Test-ASN")
+	f(Config{GeoFile: city, ASNFile: city}, "type Test-City")
+	f(Config{ConnectionFile: asn}, "type Test-ASN")
 }
 
 // A database that is cut off, or has bytes changed, costs targeting at most.

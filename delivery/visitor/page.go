@@ -151,7 +151,8 @@ const maxCategory = 16
 // describeCategories adds what the page is about. Ids that no taxonomy has are
 // left out and counted: publishers send what their content systems made up, and
 // an ad that they do not hinder is better than none.
-func (r *Reader) describeCategories(v *Visitor, q *target.Query) {
+func (v *Visitor) describeCategories(q *target.Query) {
+	v.Unknown = 0
 	family := ""
 	if v.Cattax >= 0 && v.Cattax < len(families) {
 		family = families[v.Cattax]
@@ -159,12 +160,9 @@ func (r *Reader) describeCategories(v *Visitor, q *target.Query) {
 	for _, id := range v.Categories {
 		v.buf = append(append(v.buf[:0], family...), id[:min(len(id), maxCategory)]...)
 		if family == "" || len(id) > maxCategory || !taxonomy.Known(alias(v.buf)) {
-			r.unknown.Add(1)
+			v.Unknown++
 			continue
 		}
 		q.Add(rule.Category, v.buf)
 	}
 }
-
-// UnknownCategories counts the categories that were left out since the start.
-func (r *Reader) UnknownCategories() uint64 { return r.unknown.Load() }

@@ -161,7 +161,7 @@ func FuzzUserAgent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ua, brands, platform, version, model []byte) {
 		h := Hints{UserAgent: ua, Brands: brands, Platform: platform, PlatformVersion: version, Model: model, FullVersions: brands}
 		var q target.Query
-		d := readDevice(&h, new(App))
+		d := readDevice(readAgent(h.UserAgent), &h, new(App))
 		d.describe(&q, nil)
 		for dimension, values := range q.Plain() {
 			for _, value := range values {

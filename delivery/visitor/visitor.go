@@ -6,9 +6,9 @@ package visitor
 
 import (
 	"errors"
+	"hash/maphash"
 	"net/netip"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/hayate-ads/hayate/delivery/target"
@@ -34,22 +34,24 @@ type Reader struct {
 	vendor    uint64
 	strict    bool
 	zones     zones
-	unknown   atomic.Uint64
+	places    cache[rememberedPlace] // of the geography database
+	agents    agents
 }
 
-// Open reads the databases that are configured.
+// Open reads the databases that are configured. Its error holds a [*FileError].
 func Open(cfg Config) (*Reader, error) {
 	taxonomy.Known("") // reads its tables now rather than during a request
 	r := &Reader{trusted: cfg.Trusted, vendor: uint64(cfg.Vendor), strict: cfg.Strict}
+	r.agents.seed = maphash.MakeSeed()
 	for i, want := range []struct {
-		purpose, file string
-		wrong         []string
+		file  string
+		wrong []string
 	}{
-		{"geography", cfg.GeoFile, []string{"ASN", "ISP", "Connection-Type", "Anonymous", "Domain"}},
-		{"ASN", cfg.ASNFile, []string{"City", "Country", "Connection-Type", "Anonymous", "Domain"}},
-		{"connection", cfg.ConnectionFile, []string{"City", "Country", "ASN", "Anonymous", "Domain"}},
+		{cfg.GeoFile, []string{"ASN", "ISP", "Connection-Type", "Anonymous", "Domain"}},
+		{cfg.ASNFile, []string{"City", "Country", "Connection-Type", "Anonymous", "Domain"}},
+		{cfg.ConnectionFile, []string{"City", "Country", "ASN", "Anonymous", "Domain"}},
 	} {
-		opened, err := openDatabase(want.purpose, want.file, want.wrong...)
+		opened, err := openDatabase(want.file, want.wrong...)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
@@ -88,8 +90,11 @@ type Visitor struct {
 	// which comes with the supply, so that no page can pass for another.
 	Elsewhere bool
 
-	// Grant is what Describe found that the visitor allows.
-	Grant Grant
+	// What Describe found: what the visitor allows, whether it calls itself a crawler
+	// (see [Bot]), and how many of the categories no taxonomy has.
+	Grant   Grant
+	Bot     bool
+	Unknown int
 
 	place place
 	buf   []byte
@@ -106,12 +111,13 @@ func (v *Visitor) Reset() {
 func (r *Reader) Describe(v *Visitor, q *target.Query) (country [2]byte, kind event.DeviceType) {
 	r.locate(v)
 	v.Grant = r.grant(&v.Consent, v.place.country)
-	d := readDevice(&v.Hints, &v.App)
+	d := readDevice(r.agents.of(v.Hints.UserAgent), &v.Hints, &v.App)
+	v.Bot = d.bot
 	v.buf = d.describe(q, v.buf)
 	r.describePlace(v, q)
 	v.describeNetwork(q, d.kind)
 	v.describePage(q)
-	r.describeCategories(v, q)
+	v.describeCategories(q)
 	for _, keyword := range v.Keywords {
 		q.Add(rule.Keyword, keyword)
 	}
@@ -132,11 +138,42 @@ func (r *Reader) locate(v *Visitor) {
 		return
 	}
 	addr := Truncate(v.IP)
-	for _, d := range r.databases {
+	r.geography(addr, &v.place)
+	for _, d := range r.databases[1:] {
 		before := v.place
 		if d.lookup(addr, &v.place) != nil {
 			v.place = before
 		}
+	}
+}
+
+// rememberedPlace is a record by its place in the file, which is the same for
+// all networks of a town and provider.
+type rememberedPlace struct {
+	offset uint64
+	place
+}
+
+// geography fills p, which is empty, from the first database.
+func (r *Reader) geography(addr netip.Addr, p *place) {
+	if r.databases[0].reader == nil {
+		return
+	}
+	found := r.databases[0].reader.Lookup(addr)
+	if !found.Found() {
+		return
+	}
+	offset := uint64(found.Offset())
+	slot := r.places.at(offset)
+	if kept := slot.kept.Load(); kept != nil && kept.offset == offset {
+		*p = kept.place
+		return
+	}
+	if found.Decode(p) != nil {
+		*p = place{}
+	}
+	if slot.again(offset) {
+		slot.kept.Store(&rememberedPlace{offset, *p})
 	}
 }
 

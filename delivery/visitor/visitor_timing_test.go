@@ -1,6 +1,7 @@
 package visitor
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/medama-io/go-useragent"
@@ -32,6 +33,21 @@ func BenchmarkDescribe(b *testing.B) {
 	v = at(tokyoIP)
 	v.Hints.UserAgent = []byte(chromeAndroid)
 	f("plain", v)
+
+	// The worst: every request is from a new town with a new user agent.
+	b.Run("strangers", func(b *testing.B) {
+		v, n := everybody(), uint64(0)
+		v.Hints.UserAgent = append(v.Hints.UserAgent, " 00000000"...)
+		var q target.Query
+		b.ReportAllocs()
+		for b.Loop() {
+			q.Reset()
+			n++
+			strconv.AppendUint(v.Hints.UserAgent[:len(chromeAndroid)+1], 10_000_000+n%80_000_000, 10)
+			r.places.at(0).kept.Store(nil)
+			r.Describe(v, &q)
+		}
+	})
 }
 
 func BenchmarkUserAgent(b *testing.B) {
