@@ -27,10 +27,14 @@ const (
 	degree      = 1_000_000 // of what coordinates are counted in
 )
 
-// Latitude and Longitude of the centre, in degrees, and the radius in metres.
-func (c Circle) Latitude() float64  { return float64(c.latitude) / degree }
+// Latitude of the centre, in degrees.
+func (c Circle) Latitude() float64 { return float64(c.latitude) / degree }
+
+// Longitude of the centre, in degrees.
 func (c Circle) Longitude() float64 { return float64(c.longitude) / degree }
-func (c Circle) Metres() float64    { return float64(c.metres) }
+
+// Metres is the radius.
+func (c Circle) Metres() float64 { return float64(c.metres) }
 
 // Centre is the circle's middle.
 func (c Circle) Centre() Point { return c.centre }

@@ -32,8 +32,8 @@ const languages = "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br b
 	"pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw " +
 	"ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
 
-func isCountry(value string) error  { return ok(isCode(value, countries)) }
-func isLanguage(value string) error { return ok(isCode(value, languages)) }
+func isCountry(value string) error  { return orOther(isCode(value, countries)) }
+func isLanguage(value string) error { return orOther(isCode(value, languages)) }
 
 // isCode tells whether value is one of a list of codes of two letters.
 func isCode(value, list string) bool {

@@ -49,7 +49,7 @@ func isDomain(value string) error {
 		return errors.New("is an address, not a name")
 	case strings.Contains(value, "xn--"):
 		right, valid := spelled(value)
-		return ok(valid && right == value)
+		return orOther(valid && right == value)
 	}
 	return nil
 }

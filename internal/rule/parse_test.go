@@ -317,6 +317,9 @@ func FuzzParse(f *testing.F) {
 		if err := e.Validate(); err != nil {
 			t.Fatalf("Parse accepts what Validate refuses: %v", err)
 		}
+		if inText, inValue := censusOfText(text), censusOf(&e); inText != inValue {
+			t.Fatalf("the text has %+v, what is read has %+v", inText, inValue)
+		}
 		again, err := json.Marshal(e)
 		if err != nil {
 			t.Fatal(err)

@@ -242,6 +242,31 @@ func TestNormalise(t *testing.T) {
 	f(not(all(jp, is(OS, "ios"))), Conjunction{exclude(Country, "JP")}, Conjunction{exclude(OS, "ios")})
 }
 
+// A contradiction is no error: it is a rule that matches nothing, which whoever
+// asked is told by an empty normal form.
+func TestContradictions(t *testing.T) {
+	t.Parallel()
+	f := func(name string, e Expr) {
+		t.Helper()
+		n, err := Normalise(e)
+		if err != nil || len(n.Conjunctions) != 0 {
+			t.Errorf("%s: %+v, %v", name, n, err)
+		}
+		if n.Match(Request{}) || n.Match(Request{Country: {"JP"}, Domain: {"a.news.example"}, OSVersion: {"ios 15"}}) {
+			t.Errorf("%s: matches", name)
+		}
+	}
+	jp := is(Country, "JP")
+	f("two countries", all(jp, is(Country, "US")))
+	f("a country and not", all(jp, not(jp)))
+	f("not one of one", all(is(Country, "JP", "US"), not(jp), not(is(Country, "US"))))
+	f("a keyword and not", all(is(Keyword, "a=1"), not(is(Keyword, "a=1"))))
+	f("each of several", anyOf(all(jp, not(jp)), all(is(OS, "ios"), is(OS, "windows"))))
+	f("not anything or something", not(anyOf(jp, not(jp))))
+	f("below what is excluded", all(is(Domain, "a.news.example"), not(is(Domain, "news.example"))))
+	f("versions that are excluded in parts", all(is(OSVersion, "ios 15-16"), not(is(OSVersion, "ios -15", "ios 16-"))))
+}
+
 // Data that a request lacks satisfies no including predicate.
 func TestMatchWithoutData(t *testing.T) {
 	t.Parallel()

@@ -16,8 +16,8 @@ import (
 // all there is to say, else an error that completes "it …".
 var errOther = errors.New("is something else")
 
-// ok turns the answer of a check without reasons into an error.
-func ok(valid bool) error {
+// orOther turns the answer of a check without reasons into an error.
+func orOther(valid bool) error {
 	if valid {
 		return nil
 	}
@@ -26,7 +26,7 @@ func ok(valid bool) error {
 
 func isID(value string) error {
 	id, err := strconv.ParseInt(value, 10, 64)
-	return ok(err == nil && id > 0 && strconv.FormatInt(id, 10) == value)
+	return orOther(err == nil && id > 0 && strconv.FormatInt(id, 10) == value)
 }
 
 // isNumber accepts decimal numbers from least to most.
@@ -35,20 +35,20 @@ func isNumber(value string, least, most uint64) bool {
 	return err == nil && n >= least && n <= most && strconv.FormatUint(n, 10) == value
 }
 
-func isHour(value string) error  { return ok(isNumber(value, 0, 7*24-1)) }
-func isMetro(value string) error { return ok(isNumber(value, 500, 899)) }
-func isASN(value string) error   { return ok(isNumber(value, 1, 1<<32-1)) }
+func isHour(value string) error  { return orOther(isNumber(value, 0, 7*24-1)) }
+func isMetro(value string) error { return orOther(isNumber(value, 500, 899)) }
+func isASN(value string) error   { return orOther(isNumber(value, 1, 1<<32-1)) }
 
 // maxSide is as [github.com/hayate-ads/hayate/internal/ad] bounds sizes.
 const maxSide = 10_000
 
 func isSize(value string) error {
 	width, height, found := strings.Cut(value, "x")
-	return ok(found && isNumber(width, 1, maxSide) && isNumber(height, 1, maxSide))
+	return orOther(found && isNumber(width, 1, maxSide) && isNumber(height, 1, maxSide))
 }
 
 func oneOf(list ...string) func(string) error {
-	return func(value string) error { return ok(slices.Contains(list, value)) }
+	return func(value string) error { return orOther(slices.Contains(list, value)) }
 }
 
 const maxKeyword = 200
@@ -56,7 +56,7 @@ const maxKeyword = 200
 // isKeyword wants the form in which requests are read, else it would never match.
 func isKeyword(value string) error {
 	key, text, found := strings.Cut(value, "=")
-	return ok(found && key != "" && text != "" && len(value) <= maxKeyword && isLower(value))
+	return orOther(found && key != "" && text != "" && len(value) <= maxKeyword && isLower(value))
 }
 
 // isLower tells whether value is plain text without capitals.
@@ -149,7 +149,7 @@ func isVisible(b byte) bool        { return ' ' < b && b <= '~' }
 // 7 or, for networks at sea and in space, 9; then two or three digits.
 func isCarrier(value string) error {
 	country, network, found := strings.Cut(value, "-")
-	return ok(found && len(country) == 3 && len(network) >= 2 && len(network) <= 3 &&
+	return orOther(found && len(country) == 3 && len(network) >= 2 && len(network) <= 3 &&
 		only(country, isDigit) && only(network, isDigit) && strings.IndexByte("2345679", country[0]) >= 0)
 }
 
@@ -157,7 +157,7 @@ func isCarrier(value string) error {
 const maxExchange = 63
 
 func isExchange(value string) error {
-	return ok(value != "" && len(value) <= maxExchange && value[0] != '-' &&
+	return orOther(value != "" && len(value) <= maxExchange && value[0] != '-' &&
 		only(value, func(b byte) bool { return isSmall(b) || isDigit(b) || b == '-' }))
 }
 
@@ -165,13 +165,13 @@ const maxDeal = 128
 
 func isDeal(value string) error {
 	exchange, deal, found := strings.Cut(value, "/")
-	return ok(found && isExchange(exchange) == nil && deal != "" && len(deal) <= maxDeal && only(deal, isVisible))
+	return orOther(found && isExchange(exchange) == nil && deal != "" && len(deal) <= maxDeal && only(deal, isVisible))
 }
 
 const maxBundle = 200
 
 func isBundle(value string) error {
-	return ok(value != "" && len(value) <= maxBundle && only(value, func(b byte) bool {
+	return orOther(value != "" && len(value) <= maxBundle && only(value, func(b byte) bool {
 		return isSmall(b) || isCapitalOrDigit(b) || b == '.' || b == '_' || b == '-'
 	}))
 }
@@ -179,7 +179,7 @@ func isBundle(value string) error {
 const maxSegment = 200
 
 func isSegment(value string) error {
-	return ok(value != "" && len(value) <= maxSegment && only(value, isVisible) &&
+	return orOther(value != "" && len(value) <= maxSegment && only(value, isVisible) &&
 		value[0] != '/' && value[len(value)-1] != '/')
 }
 
