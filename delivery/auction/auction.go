@@ -167,6 +167,7 @@ func (s *Scratch) lookForCompanions() {
 	if s.catalog.Companions() == nil {
 		return
 	}
+	s.bar()
 	s.gatherCompanions()
 	for i := range s.companions {
 		if s.place(&s.companions[i]) != fits {

@@ -50,16 +50,30 @@ func (s *Scratch) seatCompanions() {
 	if s.catalog.Companions() == nil {
 		return
 	}
+	s.bar()
 	s.gatherCompanions()
 	for rest := s.companions; len(rest) > 0; {
-		_, to := s.catalog.Peers(rest[0].item)
+		from, to := s.catalog.Peers(rest[0].item)
 		n := 1
 		for n < len(rest) && rest[n].item < to {
 			n++
 		}
+		if s.hopeless(from) && s.way != peeked {
+			return
+		}
 		s.seatPeers(rest[:n])
 		rest = rest[n:]
 	}
+}
+
+// hopeless tells whether everybody from a place on is outranked everywhere.
+func (s *Scratch) hopeless(from int) bool {
+	for i := range s.slots[:min(len(s.slots), maxSeats)] {
+		if s.slots[i].open() && !s.outranked(i, from) {
+			return false
+		}
+	}
+	return true
 }
 
 // gatherCompanions finds the companions that match open slots, in rank order.
@@ -84,12 +98,30 @@ func (s *Scratch) gatherCompanions() {
 	s.companions = s.companions[:n]
 }
 
+// bar finds out who competes for the open slots. Whoever ranks below that is no
+// companion there, even if what is seated keeps the other away afterwards: so the
+// search for companions may end where the market for single placements begins.
+func (s *Scratch) bar() {
+	for i := range s.slots[:min(len(s.slots), maxSeats)] {
+		if l := &s.slots[i]; l.open() {
+			l.bar = s.rival(i)
+		}
+	}
+}
+
 func (s *Scratch) gatherFor(i int, mask target.Mask) {
+	end := len(s.catalog.LineItems)
+	if bar := s.slots[i].bar; bar != nobody && s.way != peeked { // an explanation names those below as well
+		_, end = s.catalog.Peers(bar)
+	}
 	s.turnTo(&s.slots[i])
 	s.scan.Start(s.placement.Supply, s.catalog.Companions())
 	last, n := -1, 0
 	for row := s.scan.Next(); row >= 0 && n < maxCompanions; row = s.scan.Next() {
 		item := s.catalog.Index.Item(row)
+		if item >= end {
+			return
+		}
 		if item == last || !has(mask, row) {
 			continue
 		}
@@ -173,10 +205,11 @@ func (s *Scratch) place(c *companion) verdict {
 	return fits
 }
 
-// outranked tells whether a slot's rival stands above the place from.
+// outranked tells whether somebody who could win a slot by itself, now or before
+// anything was seated, stands above the place from.
 func (s *Scratch) outranked(i, from int) bool {
-	rival := s.rival(i)
-	return rival != nobody && rival < from
+	rival, bar := s.rival(i), s.slots[i].bar
+	return (rival != nobody && rival < from) || (bar != nobody && bar < from)
 }
 
 // rival is the best line item that could win a slot by itself as things stand.

@@ -39,6 +39,18 @@ func (m *model) seat(got []auction.Decision) error {
 	return nil
 }
 
+// bar notes who could win the empty places as things stand.
+func (m *model) bar() {
+	m.bars = make([]*snapshot.LineItem, len(m.page))
+	for at := range m.page {
+		if p := m.placement(at); p != nil && m.page[at] == nil {
+			if all := m.candidates(p); len(all) > 0 {
+				m.bars[at] = all[0]
+			}
+		}
+	}
+}
+
 // seatEquals tries every order in which the engine may have seated them.
 func (m *model) seatEquals(equals []*snapshot.LineItem, got []auction.Decision) error {
 	err := error(nil)
@@ -110,6 +122,9 @@ func (m *model) seatsFor(c *snapshot.LineItem, creative ad.ID) (seats []int) {
 			continue
 		}
 		if rivals := m.candidates(p); len(rivals) > 0 && m.better(rivals[0], c) {
+			continue
+		}
+		if m.bars[at] != nil && m.better(m.bars[at], c) {
 			continue
 		}
 		if slices.ContainsFunc(m.fitting(c, p), func(f *snapshot.Creative) bool { return f.ID == creative }) {

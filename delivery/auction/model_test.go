@@ -19,10 +19,11 @@ import (
 type model struct {
 	*world
 	req     *auction.Request
-	stopped map[ad.ID]bool  // creatives
-	purse   map[ad.ID]purse // what leases have left, by line item
-	anyway  bool            // leases aside
-	page    []*impression   // by place in the request; nil: nothing shows there
+	stopped map[ad.ID]bool       // creatives
+	purse   map[ad.ID]purse      // what leases have left, by line item
+	anyway  bool                 // leases aside
+	page    []*impression        // by place in the request; nil: nothing shows there
+	bars    []*snapshot.LineItem // who could have won each place by itself before anything was seated
 }
 
 type purse struct {
@@ -303,6 +304,7 @@ func (m *model) shapeless(p *snapshot.Placement) bool {
 
 // decide holds the engine's decisions to the model's rules.
 func (m *model) decide(got []auction.Decision) error {
+	m.bar()
 	if err := m.seat(got); err != nil {
 		return err
 	}
@@ -340,6 +342,7 @@ func (m *model) explainEmpty(got []auction.Decision, reasons []auction.Reason) e
 	order := []auction.Reason{"", auction.NoMatch, auction.BelowFloor, auction.Excluded, auction.NoCreative, auction.NoLease}
 	m.anyway = true
 	defer func() { m.anyway = false }()
+	m.bar()
 	for at := range got {
 		p := m.placement(at)
 		want := reasons[at]

@@ -46,6 +46,7 @@ type slot struct {
 	verdict   verdict // fits: it is filled
 	winner    winner
 	rival     int // the best line item that could win here by itself: see Scratch.rival
+	bar       int // the rival before anything was seated
 }
 
 // open tells whether the slot may still be filled.

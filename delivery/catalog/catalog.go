@@ -72,6 +72,7 @@ type LineItem struct {
 	costType  uint8  // in costTypes
 	roadblock uint8  // in roadblocks
 	peers     uint32 // its group of equal rank
+	ahead     uint32 // the weights of those of its group that stand before it
 }
 
 // CostType is what its advertiser pays for.

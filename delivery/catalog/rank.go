@@ -60,6 +60,8 @@ func (k *compiler) group() {
 		item := &c.LineItems[i]
 		if i == 0 || item.Tier != c.LineItems[i-1].Tier || item.worth() != c.LineItems[i-1].worth() {
 			c.peers = append(c.peers, uint32(i))
+		} else {
+			item.ahead = c.LineItems[i-1].ahead + uint32(c.LineItems[i-1].Weight)
 		}
 		item.peers = uint32(len(c.peers) - 1)
 		c.tierEnds[item.Tier] = i + 1
