@@ -3,12 +3,14 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/hayate-ads/hayate/admin/report"
 	"github.com/hayate-ads/hayate/admin/views"
 	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
@@ -164,11 +166,10 @@ func (w *why) basis(lang string) string {
 
 // percent is a share for a sentence: whole percents, and "<1 %" rather than 0.
 func percent(part, whole int64) string {
-	if part > 0 && part*100 < whole {
+	if part > 0 && part < whole/100 {
 		return "<1 %"
 	}
-	text, _, _ := strings.Cut(report.Percent(part, whole), ".")
-	return text + " %"
+	return fmt.Sprintf("%d %%", (money.Micros(part).MulDiv(200, whole)+1)/2)
 }
 
 // clause says what requests do that fail for a reason.
