@@ -50,6 +50,9 @@ type Core struct {
 	byLease   map[ulid.ULID]*position // of leases in service or being opened
 	askedAt   time.Time
 	waiting   bool   // a batch of wants is unanswered
+	asking    int    // positions with a wish, sent or not
+	batch     int    // how many wishes the next batch holds at most
+	next      int    // position in order at which it begins
 	priced    uint64 // generation of the positions' prices
 }
 
@@ -110,7 +113,7 @@ type (
 
 // NewCore makes a core whose leases appear in book.
 func NewCore(rules Rules, book *lease.Book) *Core {
-	return &Core{rules: rules, book: book, positions: make(map[ad.ID]*position), byLease: make(map[ulid.ULID]*position)}
+	return &Core{rules: rules, book: book, batch: firstBatch, positions: make(map[ad.ID]*position), byLease: make(map[ulid.ULID]*position)}
 }
 
 // Step takes one input at bank time now and returns what is to be done. Inputs
@@ -143,7 +146,8 @@ func (c *Core) Step(now time.Time, input any) Outputs {
 // wanted notes that a line item could serve, and tells whether the bank is to be
 // asked. Price 0 needs no bank.
 func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) bool {
-	if _, known := c.rules.Price(lineItem); !known {
+	price, known := c.rules.Price(lineItem)
+	if !known {
 		return false
 	}
 	p := c.positions[lineItem]
@@ -154,6 +158,9 @@ func (c *Core) wanted(now time.Time, lineItem ad.ID, out *Outputs) bool {
 	}
 	if p.stopped || p.serving != nil || p.next != nil || p.asked.LineItem != 0 || now.Before(p.retryAt) {
 		return false
+	}
+	if price != 0 && c.asking >= c.batch {
+		return false // one thing at a time: a request soon repeats it
 	}
 	c.fresh(now, p, out)
 	return p.asked.LineItem != 0
@@ -170,6 +177,7 @@ func (c *Core) want(p *position, out *Outputs) {
 	if p.ask < p.price {
 		p.ask = p.price * firstAsk
 	}
+	c.asking++
 	p.asked = postgres.Want{
 		Lease: c.rules.MintID(), LineItem: p.lineItem,
 		Micros:      min(p.ask, lease.MaxMicros),
@@ -203,18 +211,30 @@ func (c *Core) open(p *position, g postgres.Grant, out *Outputs) {
 	out.Open = append(out.Open, p.next.record)
 }
 
+// Bounds of a batch of wants. Postgres has seconds for one: a process that starts
+// under load among 100,000 line items would else ask for all of them at once, get
+// no answer in time, and ask again for ever. A batch that failed is halved.
+const (
+	firstBatch = 1024
+	leastBatch = 16
+	mostBatch  = 4096
+)
+
 // granted takes the bank's answer: what was granted is opened in the log first.
 func (c *Core) granted(now time.Time, in Granted, out *Outputs) {
 	c.waiting = false
 	if in.Failed {
+		c.batch = max(c.batch/2, leastBatch)
 		return
 	}
+	c.batch = min(c.batch*2, mostBatch)
 	for _, g := range in.Grants {
 		p := c.positions[g.LineItem]
 		if p == nil || p.asked.Lease != g.Lease {
 			continue
 		}
 		p.asked = postgres.Want{}
+		c.asking--
 		if g.Refused != "" {
 			p.retryAt = now.Add(patience(g.Refused))
 			continue
@@ -343,5 +363,5 @@ func (c *Core) forget(out *Outputs) {
 		p.serving, p.next, p.later, p.asked = nil, nil, nil, postgres.Want{}
 	}
 	clear(c.byLease)
-	c.waiting = false
+	c.waiting, c.asking = false, 0
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/hayate-ads/hayate/delivery/lease"
+	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
@@ -188,5 +189,45 @@ func TestPricesAreLookedUpOncePerCatalog(t *testing.T) {
 	w.step(Tick{})
 	if w.looks == before {
 		t.Error("a new catalog's prices were not looked up")
+	}
+}
+
+// However much is wanted at once, a batch stays small enough to be answered; one
+// that failed is repeated in smaller parts, and in the end all is granted.
+func TestBatchesAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t.Fatalf)
+	const items = 10_000
+	for id := range ad.ID(items) {
+		w.price[100+id] = 1000
+	}
+	largest := 0
+	for round := range 30 {
+		w.now = w.now.Add(time.Second)
+		asked := w.core.Step(w.now, Tick{}).Ask
+		for id := range ad.ID(items) {
+			if w.book.Slot(100+id).Load() == nil {
+				asked = append(asked, w.core.Step(w.now, Wanted{100 + id}).Ask...)
+			}
+		}
+		largest = max(largest, len(asked))
+		if round < 3 { // Postgres is busy
+			w.core.Step(w.now, Granted{Failed: true})
+			continue
+		}
+		var grants []postgres.Grant
+		for _, want := range asked {
+			grants = append(grants, postgres.Grant{Lease: want.Lease, LineItem: want.LineItem, Micros: want.Micros, Impressions: want.Impressions,
+				DayStart: w.now.Add(-time.Hour), DayEnd: w.now.Add(time.Hour), Deadline: w.now.Add(time.Hour), MaxAge: time.Hour})
+		}
+		for _, record := range w.core.Step(w.now, Granted{Grants: grants}).Open {
+			w.core.Step(w.now, Opened{Lease: record.ID})
+		}
+	}
+	if largest > mostBatch {
+		t.Errorf("a batch of %d wants, want at most %d", largest, mostBatch)
+	}
+	if leases, _ := w.core.Serving(); leases != items {
+		t.Errorf("%d of %d line items have a lease in the end", leases, items)
 	}
 }

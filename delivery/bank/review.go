@@ -127,16 +127,21 @@ func (c *Core) fresh(now time.Time, p *position, out *Outputs) {
 	}
 }
 
-// gather sends all wishes as one batch, at most once in AskEvery. A batch that
-// was not answered goes out again with the same ids, so that nothing is granted
-// twice.
+// gather sends wishes as one batch, at most once in AskEvery. A wish that was not
+// answered goes out again with the same id, so that nothing is granted twice.
+// Where there are more than a batch holds, the next one goes on behind it.
 func (c *Core) gather(now time.Time, out *Outputs) {
-	if c.waiting || now.Sub(c.askedAt) < c.rules.AskEvery {
+	if c.waiting || c.asking == 0 || now.Sub(c.askedAt) < c.rules.AskEvery {
 		return
 	}
-	for _, p := range c.order {
-		if p.asked.LineItem != 0 {
-			out.Ask = append(out.Ask, p.asked)
+	for range c.order {
+		p := c.order[c.next%len(c.order)]
+		c.next = (c.next + 1) % len(c.order)
+		if p.asked.LineItem == 0 {
+			continue
+		}
+		if out.Ask = append(out.Ask, p.asked); len(out.Ask) == c.batch {
+			break
 		}
 	}
 	if len(out.Ask) > 0 {
@@ -185,6 +190,7 @@ func (c *Core) closeAll(now time.Time, out *Outputs) {
 		c.dropLater(now, p, out)
 		p.asked, p.stopped = postgres.Want{}, true
 	}
+	c.asking = 0
 }
 
 // Serving returns how many line items have a lease in service, and what those
