@@ -15,7 +15,7 @@ import (
 
 // Cause is one thing that keeps a line item from winning.
 type Cause struct {
-	Predicate string   `json:"predicate"`         // a dimension's name, or "size", "floor", "advertiser", …
+	Predicate string   `json:"predicate"`         // a dimension's name, or "creative_size", "floor", "advertiser", …
 	Exclude   bool     `json:"exclude,omitempty"` // none of Wanted may be there; else one of them has to
 	Wanted    []string `json:"wanted"`            // by the line item or the placement; the first 20
 	More      int      `json:"more,omitempty"`    // how many further values are wanted
@@ -39,66 +39,39 @@ func dates(line *catalog.LineItem) string {
 
 func moment(at int64) string { return time.UnixMicro(at).UTC().Format(time.RFC3339) }
 
-// shapePredicate names what a placement shows and a line item brings.
-const shapePredicate = "size"
+// shapePredicate names what a placement shows and a line item brings. (The
+// dimension "size" is what a rule asks of the placement.)
+const shapePredicate = "creative_size"
 
-// mismatches are the terms of the conjunction that fails in the fewest, and the
-// shape when no creative has one that the placement shows.
-func (e *explainer) mismatches(item int) []Cause {
+// mismatches are a smallest set of what would have to change for a line item to
+// match; its shape comes last. They need the scan as match has left it.
+func (e *explainer) mismatches(item int) (causes []Cause) {
 	line := &e.scratch.catalog.LineItems[item]
-	has := e.has
-	if hours := e.scratch.query.Hours; hours != nil {
-		has[rule.HourOfWeek] = []string{strconv.Itoa(hours.HourOfZone(int(line.Zone)))}
-	}
-	var fewest []Cause
-	rules := e.scratch.catalog.Values.Unpack(line.Targeting)
-	for i, conjunction := range rules.Conjunctions {
-		if failing := failures(conjunction, has); i == 0 || len(failing) < len(fewest) {
-			fewest = failing
+	e.missing = e.scratch.scan.Misses(item, e.missing[:0])
+	var shape []Cause
+	for i := range e.missing {
+		switch m := &e.missing[i]; {
+		case m.Shape:
+			shape = []Cause{e.shapes(line)}
+		case m.Dimension == 0:
+			causes = append(causes, because("targeting", "nothing: its rule can never be satisfied", "")...)
+		default:
+			causes = append(causes, e.missed(line, m))
 		}
 	}
-	if len(rules.Conjunctions) == 0 {
-		fewest = because("targeting", "nothing: its rule can never be satisfied", "")
-	}
-	for i := range fewest {
-		if fewest[i].Predicate == rule.HourOfWeek.String() {
-			fewest[i].Zone = e.scratch.catalog.ZoneName(line.Zone)
-		}
-	}
-	if !e.shows(line) {
-		fewest = append(fewest, e.shapes(line))
-	}
-	return fewest
+	return append(causes, shape...)
 }
 
-// failures are the terms that fail.
-func failures(conjunction rule.Conjunction, has rule.Request) (failing []Cause) {
-	for i, t := range conjunction {
-		if conjunction[i : i+1].Match(has) {
-			continue
-		}
-		shown := t.Values[:min(len(t.Values), mostWanted)]
-		failing = append(failing, Cause{
-			Predicate: t.Dimension.String(), Exclude: t.Exclude,
-			Wanted: shown, More: len(t.Values) - len(shown), Got: slices.Clone(has[t.Dimension]),
-		})
+func (e *explainer) missed(line *catalog.LineItem, m *target.Miss) Cause {
+	shown := m.Wanted[:min(len(m.Wanted), mostWanted)]
+	cause := Cause{
+		Predicate: m.Dimension.String(), Exclude: m.Exclude,
+		Wanted: shown, More: len(m.Wanted) - len(shown), Got: m.Got,
 	}
-	return failing
-}
-
-// plain is the request as rules see it, but for the hour, which depends on the
-// line item.
-func plain(p *catalog.Placement, q *target.Query) rule.Request {
-	has := q.Plain()
-	has[rule.Placement] = []string{strconv.FormatInt(int64(p.ID), 10)}
-	has[rule.Property] = []string{strconv.FormatInt(int64(p.Property), 10)}
-	return has
-}
-
-func (e *explainer) shows(line *catalog.LineItem) bool {
-	return slices.ContainsFunc(line.Creatives, func(c catalog.Creative) bool {
-		return slices.Contains(e.scratch.placement.Shapes, c.Shape)
-	})
+	if m.Dimension == rule.HourOfWeek {
+		cause.Zone = e.scratch.catalog.ZoneName(line.Zone)
+	}
+	return cause
 }
 
 func (e *explainer) shapes(line *catalog.LineItem) Cause {

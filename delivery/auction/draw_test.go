@@ -22,7 +22,7 @@ var (
 
 var drawnRules = []rule.Rule{
 	everything, everything, everything,
-	in(rule.Country, "JP"), in(rule.OS, "ios"), in(rule.Keyword, "a=1"), in(rule.HourOfWeek, "99"), in(rule.Placement, "1"),
+	{}, in(rule.Country, "JP"), in(rule.OS, "ios"), in(rule.Keyword, "a=1"), in(rule.HourOfWeek, "99"), in(rule.Placement, "1"),
 	{Conjunctions: []rule.Conjunction{in(rule.Country, "JP").Conjunctions[0], in(rule.Placement, "2").Conjunctions[0]}},
 	{Conjunctions: []rule.Conjunction{{{Dimension: rule.Country, Values: []string{"DE", "JP"}}, {Dimension: rule.Keyword, Exclude: true, Values: []string{"a=1"}}}}},
 	{Conjunctions: []rule.Conjunction{{{Dimension: rule.OS, Exclude: true, Values: []string{"ios"}}, {Dimension: rule.Keyword, Values: []string{"a=1"}}, {Dimension: rule.Keyword, Values: []string{"b=2"}}}}},
@@ -203,7 +203,7 @@ func checkExplained(t *rapid.T, m *model, explained []auction.Explanation, got [
 			t.Fatalf("placement %d: %v for creative %d, explained as %v for %d", x.Placement, d.Claim.Price, d.Creative.ID, x.Price, x.Creative)
 		}
 		matches := m.targets(item, m.placement(at))
-		shapely := slices.ContainsFunc(x.Causes, func(c auction.Cause) bool { return c.Predicate == "size" })
+		shapely := slices.ContainsFunc(x.Causes, func(c auction.Cause) bool { return c.Predicate == "creative_size" })
 		mismatch := x.Outcome == auction.NoMatch || (x.Outcome == auction.NoCreative && shapely)
 		if m.current(item) && matches == mismatch {
 			t.Fatalf("placement %d, line item %d: matches %v, explained as %q %+v", x.Placement, x.LineItem, matches, x.Outcome, x.Causes)

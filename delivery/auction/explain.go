@@ -4,9 +4,9 @@ import (
 	"slices"
 
 	"github.com/hayate-ads/hayate/delivery/catalog"
+	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
-	"github.com/hayate-ads/hayate/internal/rule"
 )
 
 // Explanation says how one line item fared for one placement.
@@ -93,7 +93,7 @@ type explainer struct {
 	slot    *slot
 	winner  *winner // nil: none
 	matches []bool  // by line item: what the index says
-	has     rule.Request
+	missing []target.Miss
 }
 
 // explainAll explains the line items that the page asks for.
@@ -136,7 +136,6 @@ func (e *explainer) match() {
 	for row := s.scan.Next(); row >= 0; row = s.scan.Next() {
 		e.matches[s.catalog.Index.Item(row)] = true
 	}
-	e.has = plain(s.placement, &s.query)
 }
 
 func (e *explainer) explain(item int) Explanation {

@@ -57,7 +57,7 @@ func TestExplain(t *testing.T) {
 	}
 	want := []line{
 		{11, auction.Stopped, cause("advertiser", "running", "stopped")},
-		{10, auction.NoCreative, cause("size", "banner 300x250", "banner 728x250")},
+		{10, auction.NoCreative, cause("creative_size", "banner 300x250", "banner 728x250")},
 		{9, auction.OutOfDate, cause("dates", "from 2026-11-20T19:00:00Z", "2026-11-20T18:00:00Z")},
 		{8, auction.NoMatch, []auction.Cause{{Predicate: "hour_of_week", Wanted: texts("0"), Got: texts("123"), Zone: "Asia/Tokyo"}}},
 		{6, auction.NoLease, cause("lease", "0.008", "no lease")},
@@ -171,7 +171,7 @@ func TestPages(t *testing.T) {
 		}
 		order := []auction.Reason{auction.Won, auction.Outbid, auction.NoLease, auction.NoCreative, auction.Excluded, auction.BelowFloor, auction.NoMatch, auction.Stopped, auction.OutOfDate}
 		distance := func(x *auction.Explanation) int {
-			if len(x.Causes) > 0 && x.Causes[0].Predicate == "size" {
+			if len(x.Causes) > 0 && x.Causes[0].Predicate == "creative_size" {
 				return slices.Index(order, auction.NoMatch)*10 + 1
 			}
 			return slices.Index(order, x.Outcome)*10 + min(len(x.Causes), 9)*bit(x.Outcome == auction.NoMatch)

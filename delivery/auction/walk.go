@@ -44,15 +44,17 @@ func (s *Scratch) next() int {
 	return -1
 }
 
-// seek makes the line item at a place, or what follows it, the next one.
+// seek makes the line item at a place, or what follows it, the next one. One whose
+// rule matches nothing has no row to go to.
 func (s *Scratch) seek(item int) {
 	s.last = -1
-	if item == len(s.catalog.LineItems) {
-		s.scan.Seek(s.catalog.Index.Rows())
-		return
+	for ; item < len(s.catalog.LineItems); item++ {
+		if row, end := s.catalog.Index.RowsOf(item); row < end {
+			s.scan.Seek(row)
+			return
+		}
 	}
-	row, _ := s.catalog.Index.RowsOf(item)
-	s.scan.Seek(row)
+	s.scan.Seek(s.catalog.Index.Rows())
 }
 
 // attempts bounds how often a walk starts again because what it had found lost
