@@ -4,7 +4,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/hayate-ads/hayate/delivery/auction"
@@ -217,29 +216,4 @@ func checkExplained(t *rapid.T, m *model, explained []auction.Explanation, got [
 			t.Fatalf("placement %d has %d rows", id, rows[id])
 		}
 	}
-}
-
-// TestReplay: the same catalog, request and leases give the same decisions.
-func TestReplay(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		w := drawWorld(t)
-		req := drawRequest(t)
-		var before []auction.Decision
-		for round := range 2 {
-			for _, item := range w.snapshot.LineItems {
-				if w.book.Slot(item.ID).Load() != nil {
-					w.lease(item.ID, 1000, 3)
-				}
-			}
-			var s auction.Scratch
-			got := auction.Run(w.compile(t), req, &s, nil)
-			if round == 1 {
-				if diff := cmp.Diff(claims(before), claims(got)); diff != "" {
-					t.Fatalf("replayed decisions differ:\n%s", diff)
-				}
-			}
-			before = got
-		}
-	})
 }
