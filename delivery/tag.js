@@ -13,6 +13,14 @@
 // data-hayate-test on a slot or on the script asks for ads that nobody pays for.
 // data-hayate-debug on the script writes to the console what happens.
 //
+// data-hayate-segments names audience segments ("vip,acme/4711") and
+// data-hayate-categories what the page is about (ids of the IAB's content taxonomy,
+// of the version that data-hayate-cattax says), on a slot or on the script. They
+// go with the page's address, without its query. What the visitor allows is asked
+// of the page's consent platform (TCF, GPP, US Privacy) before each request; there
+// is nothing to configure. A platform that does not answer within a second, or
+// still waits for the visitor, is taken for a no: the ad is chosen by the page alone.
+//
 // A single-page application calls Hayate.refresh() after it has changed the page:
 // new slots are filled and old ones ask again. Hayate.refresh(element) refreshes
 // one. Each slot says what became of it with an event "hayate" that bubbles, its
@@ -33,6 +41,8 @@
   var server = script.src.replace(/\/tag\.js([?#].*)?$/, "");
   var RETRY_MS = 2000; // a lease is fetched on first demand, and takes about a second
   var TIMEOUT_MS = 5000;
+  var CONSENT_MS = 1000;
+  var MAX_URL = 6000; // servers take 8 KB of request line and headers
   var VIEWABLE_MS = 1000; // half of the ad for one second: the MRC's viewable impression
   var VIEWABLE_PART = 0.5;
   var SANDBOX = "allow-scripts allow-popups allow-popups-to-escape-sandbox " +
@@ -121,10 +131,14 @@
   }
 
   function request(slot, attempt) {
+    consent(safely(function (signals) { send(slot, attempt, signals); }));
+  }
+
+  function send(slot, attempt, signals) {
     if (slots.get(slot.element) !== slot) return; // refreshed meanwhile
     var abort = window.AbortController ? new AbortController() : null;
     var timer = setTimeout(function () { if (abort) abort.abort(); }, TIMEOUT_MS);
-    fetch(url(slot), { credentials: "omit", signal: abort ? abort.signal : undefined })
+    fetch(url(slot, signals), { credentials: "omit", signal: abort ? abort.signal : undefined })
       .then(function (response) {
         if (!response.ok) throw new Error("the ad server answered " + response.status);
         return response.json();
@@ -147,21 +161,115 @@
       }));
   }
 
-  function url(slot) {
-    var text = server + "/v1/ad?format=json&placement=" + encodeURIComponent(slot.placement);
-    (slot.element.getAttribute("data-hayate-keywords") || "").split(",").forEach(function (pair) {
+  // url asks for a slot's ad. Where everything together is too long for a request
+  // line, the page's address is left out, and then what a string would allow.
+  function url(slot, signals) {
+    var about = parameters(slot);
+    var page = location.protocol.indexOf("http") === 0 ? parameter("url", location.origin + location.pathname) : "";
+    var begin = server + "/v1/ad?format=json&placement=" + encodeURIComponent(slot.placement) + about;
+    if ((begin + page + signals).length <= MAX_URL) return begin + page + signals;
+    if ((begin + signals).length <= MAX_URL) return begin + signals;
+    return begin + NO_CONSENT;
+  }
+
+  function parameters(slot) {
+    var text = "";
+    list(slot, "keywords").forEach(function (pair) {
       var equals = pair.indexOf("=");
       var key = pair.slice(0, equals).trim();
       var value = pair.slice(equals + 1).trim();
-      if (equals > 0 && key && value) {
-        text += "&" + encodeURIComponent("kw." + key) + "=" + encodeURIComponent(value);
-      }
+      if (equals > 0 && key && value) text += parameter("kw." + key, value);
     });
+    list(slot, "segments").forEach(function (name) { text += parameter("seg", name); });
+    list(slot, "categories").forEach(function (id) { text += parameter("cat", id); });
+    list(slot, "cattax").forEach(function (id) { text += parameter("cattax", id); });
     if (slot.element.hasAttribute("data-hayate-test") || script.hasAttribute("data-hayate-test")) {
       text += "&test=1";
     }
     return text;
   }
+
+  function parameter(name, value) {
+    return "&" + encodeURIComponent(name) + "=" + encodeURIComponent(value);
+  }
+
+  // list reads an attribute of the slot, or else of the script.
+  function list(slot, name) {
+    var attribute = "data-hayate-" + name;
+    var text = slot.element.getAttribute(attribute) || script.getAttribute(attribute) || "";
+    return text.split(",").map(function (part) { return part.trim(); }).filter(Boolean);
+  }
+
+  // What the server cannot read is a no.
+  var NO_CONSENT = "&gdpr_consent=unknown";
+
+  // consent asks the page's consent platform what the visitor allows, and hands
+  // on the answers as parameters. Whoever has not answered in time said no.
+  function consent(done) {
+    var questions = [askTCF, askGPP, askUSP].filter(function (ask) { return typeof window[ask.api] === "function"; });
+    var text = navigator.globalPrivacyControl ? "&gpc=1" : "";
+    var open = questions.length;
+    if (!open) return done(text);
+    var timer = setTimeout(function () { finish(NO_CONSENT); }, CONSENT_MS);
+    function finish(more) {
+      if (open < 0) return;
+      text += more;
+      open = -1;
+      clearTimeout(timer);
+      done(text);
+    }
+    questions.forEach(function (ask) {
+      var answered = false;
+      function answer(more) {
+        if (answered || open < 0) return;
+        answered = true;
+        text += more;
+        if (--open === 0) finish("");
+      }
+      try {
+        ask(answer);
+      } catch (error) {
+        debug("consent", error);
+        answer(NO_CONSENT);
+      }
+    });
+  }
+
+  // askTCF waits for the visitor's choice, or for one made earlier.
+  function askTCF(answer) {
+    window.__tcfapi("addEventListener", 2, function (data, success) {
+      if (!success || !data) return answer(NO_CONSENT);
+      if (data.gdprApplies === false) {
+        answer("&gdpr=0");
+      } else if (data.eventStatus === "tcloaded" || data.eventStatus === "useractioncomplete") {
+        answer("&gdpr=1" + parameter("gdpr_consent", data.tcString || "unknown"));
+      } else {
+        return; // the visitor is being asked
+      }
+      window.__tcfapi("removeEventListener", 2, function () {}, data.listenerId);
+    });
+  }
+  askTCF.api = "__tcfapi";
+
+  function askGPP(answer) {
+    window.__gpp("addEventListener", function (event, success) {
+      var ping = event && event.pingData;
+      if (success === false || !ping) return answer(NO_CONSENT);
+      if (ping.signalStatus !== "ready") return;
+      var sections = ping.applicableSections || [];
+      answer((ping.gppString ? parameter("gpp", ping.gppString) : "") +
+        (sections.length ? parameter("gpp_sid", sections.join(",")) : ""));
+      window.__gpp("removeEventListener", function () {}, event.listenerId);
+    });
+  }
+  askGPP.api = "__gpp";
+
+  function askUSP(answer) {
+    window.__uspapi("getUSPData", 1, function (data, success) {
+      answer(success && data && data.uspString ? parameter("us_privacy", data.uspString) : NO_CONSENT);
+    });
+  }
+  askUSP.api = "__uspapi";
 
   // empty shows the fallback, or takes the slot's place away.
   function empty(slot, reason) {
