@@ -31,7 +31,7 @@ type world struct {
 	property ad.Property
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{folder: t.TempDir(), log: new(bytes.Buffer)}
 	objects, err := bucket.Open(t.Context(), (&url.URL{Scheme: "file", Path: w.folder}).String())
@@ -65,14 +65,14 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-func (w *world) lineItem(t *testing.T, name string) ad.LineItem {
+func (w *world) lineItem(t testing.TB, name string) ad.LineItem {
 	t.Helper()
 	return must[ad.LineItem](t)(w.DB.CreateLineItem(t.Context(), postgres.System,
 		ad.LineItem{CampaignID: w.campaign.ID, Name: name, Tier: ad.Auction, CPM: 2 * money.Unit, StartsAt: time.Now()}))
 }
 
 // serve gives the line item an approved creative.
-func (w *world) serve(t *testing.T, l ad.LineItem) {
+func (w *world) serve(t testing.TB, l ad.LineItem) {
 	t.Helper()
 	revision := ad.Revision{Format: ad.HTML, Width: 300, Height: 250, LandingURL: "https://brand.example/", Markup: "<b>hi</b>"}
 	c := must[ad.Creative](t)(w.DB.CreateCreative(t.Context(), postgres.System, ad.Creative{LineItemID: l.ID, Name: "Box", Latest: revision}))
@@ -80,7 +80,7 @@ func (w *world) serve(t *testing.T, l ad.LineItem) {
 	must[ad.Creative](t)(w.DB.ReviewCreative(t.Context(), postgres.System, c.ID, 1, true, ""))
 }
 
-func (w *world) run(t *testing.T, want string) {
+func (w *world) run(t testing.TB, want string) {
 	t.Helper()
 	message, err := w.Run(t.Context())
 	if err != nil || !strings.Contains(message, want) {
