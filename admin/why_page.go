@@ -231,7 +231,7 @@ func (w *why) table(lang string) views.Table {
 	table := views.Table{
 		Title:   views.T(lang, "why.table"),
 		Columns: names(column(lang, "why.reason"), numbers(lang, "why.share"), numbers(lang, "why.estimated"), numbers(lang, "why.counted")),
-		Empty:   views.Empty{Title: views.T(lang, "why.table_none"), Text: views.T(lang, "why.quiet")},
+		Empty:   views.Empty{Title: views.T(lang, "why.table_none"), Text: views.T(lang, "why.quiet_what")},
 	}
 	for _, r := range w.rows {
 		part, whole := w.share(r)
@@ -336,7 +336,7 @@ func (t told) text(lang string) string {
 		for _, m := range t.Misses {
 			words = append(words, dimensionWord(lang, m.Predicate))
 		}
-		return views.T(lang, "whytold.no_match", textOr(strings.Join(words, ", "), views.T(lang, "lineitem.targeting")))
+		return views.T(lang, "whytold.no_match", textOr(strings.Join(words, views.T(lang, "why.comma")), views.T(lang, "lineitem.targeting")))
 	}
 	if text, ok := views.Known(lang, "whytold."+t.Outcome); ok {
 		return text

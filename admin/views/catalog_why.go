@@ -10,6 +10,7 @@ var whyTexts = map[string]words{
 	"why.span":    {"Period", "期間"},
 	"why.24h":     {"Last 24 hours", "過去 24 時間"},
 	"why.7d":      {"Last 7 days", "過去 7 日間"},
+	"why.comma":   {", ", "、"},
 	"why.answer":  {"In short", "要点"},
 	"why.fresh":   {"Settled up to %s. Hours are shown in %s.", "%s までのリクエストを集計済みです。時刻は %s で表示しています。"},
 	"why.lowered": {"Delivery had more line items than it could count one by one: the counts here may be too low.", "配信側で個別に集計しきれなかったラインアイテムがあるため、ここに表示される件数は実際より少ない可能性があります。"},
@@ -34,7 +35,7 @@ var whyTexts = map[string]words{
 	"why.estimated":      {"Estimated", "推定"},
 	"why.counted":        {"Counted", "実数"},
 	"why.estimated_text": {"Estimated: a sample of all requests, 1 in %s, was explained in full. Shares are of these.", "推定: 全リクエストから %s 件に 1 件を抽出して詳しく調べた値です。割合はこの値に基づきます。"},
-	"why.counted_text":   {"Counted: every time the auction came upon this line item in vain. It stops at the winner, so these are fewer.", "実数: オークションがこのラインアイテムを検討して落とした回数です。勝者が決まると検討を終えるため、推定より少なくなります。"},
+	"why.counted_text":   {"Counted: every time the auction came upon this line item in vain. It stops at the winner, so these are usually fewer.", "実数: オークションがこのラインアイテムを検討して落とした回数です。勝者が決まると検討を終えるため、通常は推定より少なくなります。"},
 
 	"whystate.line_item_status":  {"The line item is not active: its status is %s. Activate it to let it serve.", "ラインアイテムが有効ではありません（ステータス: %s）。配信するには有効にしてください。"},
 	"whystate.campaign_status":   {"Its campaign is not active: its status is %s. Activate the campaign.", "キャンペーンが有効ではありません（ステータス: %s）。キャンペーンを有効にしてください。"},
