@@ -2,7 +2,6 @@ package target_test
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	"pgregory.net/rapid"
@@ -72,5 +71,3 @@ func sortedAs(m target.Miss) []string {
 	slices.Sort(values)
 	return values
 }
-
-var _ = strconv.Itoa
