@@ -60,6 +60,7 @@ func Explain(c *catalog.Catalog, req *Request) []Explanation {
 // mismatches in one term, in two, and so on; last who is stopped or out of date.
 func ExplainEach(c *catalog.Catalog, req *Request, page Page, yield func(*Explanation) bool) {
 	e := &explainer{scratch: new(Scratch), page: page}
+	e.choose(c)
 	s := e.scratch
 	s.begin(c, req, peeked)
 	s.seatCompanions()
@@ -90,9 +91,11 @@ func ExplainEach(c *catalog.Catalog, req *Request, page Page, yield func(*Explan
 type explainer struct {
 	scratch *Scratch
 	page    Page
+	only    int // the place of Page.LineItem, -1: it is not in the catalog
 	slot    *slot
-	winner  *winner // nil: none
-	matches []bool  // by line item: what the index says
+	winner  *winner     // nil: none
+	mask    target.Mask // of the line items that are asked for
+	matches []bool      // by line item: what the index says
 	missing []target.Miss
 }
 
@@ -106,8 +109,7 @@ func (e *explainer) explainAll(yield func(*Explanation) bool) bool {
 		return yield(&x)
 	}
 	if e.page.LineItem != 0 {
-		item := slices.IndexFunc(s.catalog.LineItems, func(l catalog.LineItem) bool { return l.ID == e.page.LineItem })
-		return item < 0 || show(item)
+		return e.only < 0 || show(e.only)
 	}
 	if e.page.Limit > 0 {
 		for _, item := range e.nearest() {
@@ -125,14 +127,26 @@ func (e *explainer) explainAll(yield func(*Explanation) bool) bool {
 	return true
 }
 
-// match asks the index about all line items at once.
+// choose finds the line items that the page may show.
+func (e *explainer) choose(c *catalog.Catalog) {
+	e.matches = make([]bool, len(c.LineItems))
+	if e.page.LineItem == 0 {
+		e.mask = c.Index.All()
+		return
+	}
+	e.mask = make(target.Mask, c.Index.Words())
+	e.only = slices.IndexFunc(c.LineItems, func(l catalog.LineItem) bool { return l.ID == e.page.LineItem })
+	if e.only >= 0 {
+		from, to := c.Index.RowsOf(e.only)
+		e.mask.Set(from, to, true)
+	}
+}
+
+// match asks the index about all of them at once.
 func (e *explainer) match() {
 	s := e.scratch
-	if e.matches == nil {
-		e.matches = make([]bool, len(s.catalog.LineItems))
-	}
 	clear(e.matches)
-	s.scan.Start(s.placement.Supply, s.catalog.Index.All())
+	s.scan.Start(s.placement.Supply, e.mask)
 	for row := s.scan.Next(); row >= 0; row = s.scan.Next() {
 		e.matches[s.catalog.Index.Item(row)] = true
 	}
