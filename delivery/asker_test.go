@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -151,6 +152,43 @@ func TestRequestsObject(t *testing.T) {
 	f(get("&gpp=DBABM&gpp_sid=6"), false)
 	f(get("&gpp=DBACNY~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA~1YNN&gpp_sid=6"), true)
 	f(get("&gpp_sid=6,x"), false)
+}
+
+// Whatever is sent, the answer names the field, or the rest counts; and it takes no
+// longer than the length asks for.
+func TestHostileRequests(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	f := func(raw, wantErr string) {
+		t.Helper()
+		start := time.Now()
+		_, err := brought(t, s, raw)
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("%.60q took %s", raw, took)
+		}
+		if wantErr == "" && err != nil || wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)) {
+			t.Errorf("%.60q: %v, want %q", raw, err, wantErr)
+		}
+	}
+	body := func(members string) string {
+		return "POST /v1/decisions\n\n" + `{"placements":[{"id":"11"}],` + members + `}`
+	}
+	long := strings.Repeat("(Android 1;", 8192/len("(Android 1;"))
+	f("GET /v1/ad?placement=11\nUser-Agent: "+long+"\nAccept-Language: "+strings.Repeat("a,", 4000)+"\nSec-CH-UA: "+strings.Repeat(`"`, 8000)+"\n\n", "")
+	f("GET /v1/ad?placement=11\nUser-Agent: \xff\xfe\nAccept-Language: \xff\nReferer: https://\xff/\nSec-CH-UA-Model: \xc0\xaf\n\n", "")
+	f("GET /v1/ad?placement=11&seg=%ff\n\n", "UTF-8")
+	f("GET /v1/ad?placement=11&seg=%00\n\n", "user.segments")
+	f("GET /v1/ad?placement=11"+strings.Repeat("&seg=a", 1001)+"\n\n", "user.segments: more than 1000")
+	f("GET /v1/ad?placement=11"+strings.Repeat("&cat=a", 51)+"\n\n", "page.categories: more than 50")
+	f("GET /v1/ad?placement=11&url="+strings.Repeat("a", 8193)+"\n\n", "url is longer than 8192")
+	f("GET /v1/ad?placement=11&gpp="+strings.Repeat("~", 8192)+"&gpp_sid="+strings.Repeat(",", 8192)+"\n\n", "")
+	f("GET /v1/ad?placement=11&gdpr_consent=C"+strings.Repeat("_", 8191)+"&cattax=-999999999\n\n", "")
+	f(body(`"user":{"segments":[`+strings.TrimSuffix(strings.Repeat(`"acme/4711",`, 1000), ",")+`]}`), "")
+	f(body(`"device":{"ua":"`+long+`","language":"`+strings.Repeat("-", 8000)+`","hints":{"brands":"`+strings.Repeat(`\"a`, 2000)+`"}}`), "")
+	f(body(`"device":{"ua":"`+strings.Repeat("x", 8193)+`"}`), "device.ua is longer than 8192")
+	f(body(`"device":{"geo":{"lat":1e308}}`), "device.geo.lat")
+	f(body(`"device":{"geo":{"lat":`+strings.Repeat("1", 100_000)+`}}`), "device.geo.lat")
+	f(body(`"consent":{"gpp_sid":[`+strings.TrimSuffix(strings.Repeat("7,", 50_000), ",")+`]}`), "")
 }
 
 func TestBundleOfAnotherApp(t *testing.T) {

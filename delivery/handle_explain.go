@@ -67,6 +67,10 @@ func (e *explainer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusServiceUnavailable, &requestError{"not_ready", "no snapshot has been loaded yet"})
 		return
 	}
+	if err := request.on(serving.catalog); err != nil {
+		writeError(w, http.StatusBadRequest, err)
+		return
+	}
 	if !e.busy.TryLock() {
 		w.Header().Set("Retry-After", "1")
 		writeError(w, http.StatusTooManyRequests, &requestError{"busy", "another explanation is being made, try again"})

@@ -2,7 +2,9 @@ package visitor
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -183,5 +185,66 @@ func TestDescribeApp(t *testing.T) {
 	} {
 		v.App = app
 		describe(open(t, Config{}), v)
+	}
+}
+
+// Many at once, with what is remembered coming and going: nobody is taken for
+// another.
+func TestDescribeAtOnce(t *testing.T) {
+	t.Parallel()
+	r := open(t, Config{GeoFile: cityFile(t)})
+	agents := map[string]string{chromeWindows: "windows", safariPhone: "ios", chromeBook: "chromeos", samsungPhone: "android", safariMac: "macos"}
+	places := map[string]string{tokyoIP: "JP", newYorkIP: "US", londonIP: "GB"}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for n := range 200 {
+				for agent, os := range agents {
+					for addr, country := range places {
+						v := at(addr)
+						v.Hints.UserAgent = []byte(agent)
+						got := describe(r, v)
+						if got[rule.OS][0] != os || got[rule.Country][0] != country {
+							t.Errorf("%s, %s: %v", agent, addr, got)
+							return
+						}
+						// What the request's memory becomes later is nothing to what is remembered.
+						for i := range v.Hints.UserAgent {
+							v.Hints.UserAgent[i] = 'x'
+						}
+						if n%50 == 0 {
+							r.agents.cache.at(uint64(n)).kept.Store(nil)
+						}
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Strangers leave nothing behind: only what comes twice is remembered.
+func TestStrangersAreNotRemembered(t *testing.T) {
+	t.Parallel()
+	r := open(t, Config{})
+	kept := func() (n int) {
+		for i := range r.agents.cache.slots {
+			if r.agents.cache.slots[i].kept.Load() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	for n := range 50_000 {
+		r.agents.of(strconv.AppendInt([]byte("stranger "), int64(n), 10))
+	}
+	if n := kept(); n != 0 {
+		t.Errorf("%d strangers are remembered", n)
+	}
+	for range 2 {
+		r.agents.of([]byte(chromeWindows))
+	}
+	if n := kept(); n != 1 {
+		t.Errorf("%d are remembered of one that came twice", n)
 	}
 }
