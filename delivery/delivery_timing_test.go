@@ -14,11 +14,11 @@ import (
 const timedBody = `{"placements":[{"id":"11"}],"page":{"url":"https://news.example/a/b","referrer":"https://search.example/"},
 	"keywords":{"topic":["rust","databases"],"level":["beginner"]},"user":{"id":"u-1"},"consent":{"gpc":false}}`
 
-// fullBody has every member that a decision request can have, as a publisher's
-// server sends it on behalf of a visitor.
+// fullBody has every member that a decision request of a site can have, as a
+// publisher's server sends it on behalf of a visitor.
 const fullBody = `{"placements":[{"id":"11"},{"id":"12"}],
 	"page":{"url":"https://www.news.example/sports/football/2026/11/a-story.html?id=7","referrer":"https://search.example/","categories":["483","IAB17"],"cattax":1},
-	"app":{"bundle":"com.example.news"},"keywords":{"topic":["rust","databases"],"level":["beginner","\u0065xpert"]},
+	"keywords":{"topic":["rust","databases"],"level":["beginner","\u0065xpert"]},
 	"user":{"id":"u-1","segments":["4711","815","s-3","s-4","s-5","s-6","s-7","s-8"]},
 	"device":{"ua":"Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
 		"ip":"203.0.113.9","language":"ja-JP","hints":{"brands":"\"Chromium\";v=\"140\", \"Google Chrome\";v=\"140\"","mobile":"?1","platform":"\"Android\"",

@@ -11,13 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/valyala/fasthttp"
-
-	"github.com/hayate-ads/hayate/internal/traffic"
 )
 
 // The method of design §8: alternating runs, medians.
@@ -25,13 +19,10 @@ const (
 	throughputRuns  = 5
 	throughputFor   = 5 * time.Second
 	throughputConns = 64
-	latencyRuns     = 5
-	latencyFor      = 20 * time.Second
-	latencyRate     = 5_000
-	latencyWorkers  = 64
 )
 
-// decisions measures POST /v1/decisions against n line items.
+// decisions measures POST /v1/decisions against n line items; latencies only
+// where the figures say so, since they take minutes.
 func (b *bench) decisions(ctx context.Context, n int, size string) (err error) {
 	f, err := b.setUp(ctx, n)
 	if err != nil {
@@ -43,15 +34,19 @@ func (b *bench) decisions(ctx context.Context, n int, size string) (err error) {
 		return err
 	}
 	defer pair.stop()
-	if b.wanted("decisions.rps_ratio."+size, "decisions.cpu_us."+size) {
+	if b.wanted(throughputFigures(size)...) {
 		if err := b.throughput(ctx, pair, size); err != nil {
 			return err
 		}
 	}
-	if b.wanted("decisions.p99_ms." + size) {
-		return b.latency(ctx, pair, size)
+	if size == latencySize && b.wanted(latencyFigures...) {
+		return b.latency(ctx, f, pair)
 	}
 	return nil
+}
+
+func throughputFigures(size string) []string {
+	return []string{"decisions.rps_ratio." + size, "decisions.cpu_us." + size, "decisions.bare_cpu_us." + size}
 }
 
 // pair is our server and the yardstick, on the same core in turn.
@@ -62,13 +57,16 @@ type pair struct {
 }
 
 func (p *pair) stop() {
-	p.ours.stop()
-	p.bare.stop()
+	for _, s := range []*server{p.ours, p.bare} {
+		if s != nil {
+			s.stop()
+		}
+	}
 }
 
 // pair starts delivery, waits until it has leased what the load wants, records
 // its answers and starts a bare server that repeats them.
-func (b *bench) pair(ctx context.Context, f *fixture) (*pair, error) {
+func (b *bench) pair(ctx context.Context, f *fixture) (_ *pair, err error) {
 	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir+"/", "./cmd/delivery")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building delivery: %w\n%s", err, out)
@@ -80,10 +78,14 @@ func (b *bench) pair(ctx context.Context, f *fixture) (*pair, error) {
 		return nil, err
 	}
 	p := &pair{requests: f.bodies, file: filepath.Join(b.dir, "bodies.txt")}
+	defer func() {
+		if err != nil {
+			p.stop()
+		}
+	}()
 	if err := os.WriteFile(p.file, bytes.Join(f.bodies, []byte("\n")), 0o644); err != nil {
 		return nil, err
 	}
-	var err error
 	env := append(f.env, "LISTEN="+address, "OPS_LISTEN="+ops)
 	if p.ours, err = b.serve(ctx, "delivery", "http://"+address, env, filepath.Join(b.dir, "delivery"), "serve"); err != nil {
 		return nil, err
@@ -113,10 +115,14 @@ func (b *bench) pair(ctx context.Context, f *fixture) (*pair, error) {
 	return p, p.bare.ready(ctx, "http://"+bareAddress+"/?n=0")
 }
 
+// settled is by how many filled requests two rounds may differ when nothing but
+// leases that are being replaced tells them apart.
+const settled = requestCount / 200
+
 // warm loads our server until two rounds in a row fill the same share of the
 // requests, that is until the leases are there, and returns the last answers.
 func (b *bench) warm(ctx context.Context, p *pair) ([]answer, error) {
-	filled := -1
+	filled := 0
 	for range 30 {
 		if _, err := b.wrk(ctx, p.ours, throughputConns, 2*time.Second, p.file); err != nil {
 			return nil, err
@@ -132,7 +138,7 @@ func (b *bench) warm(ctx context.Context, p *pair) ([]answer, error) {
 			}
 		}
 		note("warm-up: %d of %d requests filled, %d bytes an answer", now, len(answers), meanSize(answers))
-		if now > 0 && now == filled {
+		if filled > 0 && max(now-filled, filled-now) <= settled {
 			return answers, nil
 		}
 		filled = now
@@ -207,71 +213,4 @@ func (b *bench) throughput(ctx context.Context, p *pair, size string) error {
 	b.print("decisions.cpu_us."+size, median(cpu), "us")
 	b.print("decisions.bare_cpu_us."+size, median(bareCPU), "us")
 	return nil
-}
-
-// latency runs both servers open loop, in pairs.
-func (b *bench) latency(ctx context.Context, p *pair, size string) error {
-	var p99, p999, ratios []float64
-	duration := latencyFor
-	if b.quick {
-		duration = 2 * time.Second
-	}
-	for range latencyRuns {
-		bare, err := p.openLoop(ctx, p.bare, duration)
-		if err != nil {
-			return err
-		}
-		our, err := p.openLoop(ctx, p.ours, duration)
-		if err != nil {
-			return err
-		}
-		p99 = append(p99, ms(our.ValueAtQuantile(99)))
-		p999 = append(p999, ms(our.ValueAtQuantile(99.9)))
-		ratios = append(ratios, ms(our.ValueAtQuantile(99.9))/ms(bare.ValueAtQuantile(99.9)))
-		note("latency %s: ours p50 %.3f p99 %.3f p99.9 %.3f ms; bare p50 %.3f p99 %.3f p99.9 %.3f ms", size,
-			ms(our.ValueAtQuantile(50)), ms(our.ValueAtQuantile(99)), ms(our.ValueAtQuantile(99.9)),
-			ms(bare.ValueAtQuantile(50)), ms(bare.ValueAtQuantile(99)), ms(bare.ValueAtQuantile(99.9)))
-	}
-	b.print("decisions.p99_ms."+size, median(p99), "ms")
-	b.print("decisions.p999_ms."+size, median(p999), "ms")
-	b.print("decisions.p999_ratio."+size, median(ratios), "ratio")
-	return nil
-}
-
-func ms(microseconds int64) float64 { return float64(microseconds) / 1000 }
-
-// openLoop sends requests at a fixed rate and counts each from when it was due.
-func (p *pair) openLoop(ctx context.Context, s *server, duration time.Duration) (*hdrhistogram.Histogram, error) {
-	client := &fasthttp.Client{MaxConnsPerHost: latencyWorkers, NoDefaultUserAgentHeader: true}
-	defer client.CloseIdleConnections()
-	histogram := hdrhistogram.New(1, 60_000_000, 3)
-	var mu sync.Mutex
-	var failed error
-	n := 0
-	traffic.Pace{Rate: latencyRate, Workers: latencyWorkers, For: duration}.Run(ctx, func(_ context.Context, due time.Time) {
-		mu.Lock()
-		i := n % len(p.requests)
-		n++
-		mu.Unlock()
-		request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-		defer fasthttp.ReleaseRequest(request)
-		defer fasthttp.ReleaseResponse(response)
-		request.Header.SetMethod(fasthttp.MethodPost)
-		request.Header.SetContentType("application/json")
-		request.SetRequestURI(fmt.Sprintf("%s/v1/decisions?n=%d", s.url, i))
-		request.SetBodyRaw(p.requests[i])
-		err := client.Do(request, response)
-		took := time.Since(due)
-		mu.Lock()
-		defer mu.Unlock()
-		if err == nil && response.StatusCode() != fasthttp.StatusOK {
-			err = fmt.Errorf("status %d", response.StatusCode())
-		}
-		failed = errors.Join(failed, err)
-		failed = errors.Join(failed, histogram.RecordValue(max(took.Microseconds(), 1)))
-	})
-	if failed != nil {
-		return nil, fmt.Errorf("open loop: %w", failed)
-	}
-	return histogram, ctx.Err()
 }

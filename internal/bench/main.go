@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -28,10 +29,14 @@ type figure struct {
 	measure func(context.Context, *bench) error
 }
 
-var figures = []figure{
+var figures = slices.Concat(targets, []figure{
 	{[]string{"catalog.compile_1m_seconds", "catalog.bytes_per_line_item", "catalog.ready_100k_seconds"}, func(ctx context.Context, b *bench) error { return b.catalogs(ctx) }},
-	{[]string{"decisions.rps_ratio.1k", "decisions.cpu_us.1k", "decisions.p99_ms.1k"}, func(ctx context.Context, b *bench) error { return b.decisions(ctx, 1_000, "1k") }},
-}
+	{throughputFigures("1k"), func(ctx context.Context, b *bench) error { return b.decisions(ctx, 1_000, "1k") }},
+	{slices.Concat(throughputFigures("100k"), latencyFigures), func(ctx context.Context, b *bench) error { return b.decisions(ctx, 100_000, "100k") }},
+})
+
+// parts are what runs as a process of its own: bench PART ARGUMENTS.
+var parts = map[string]func([]string) error{"bare": bare, "catalog": catalogPart, "load": loadPart}
 
 // bench is one run.
 type bench struct {
@@ -42,12 +47,8 @@ type bench struct {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "bare" {
-		fail(bare(os.Args[2:]))
-		return
-	}
-	if len(os.Args) > 1 && os.Args[1] == "catalog" {
-		fail(catalogPart(os.Args[2:]))
+	if len(os.Args) > 1 && parts[os.Args[1]] != nil {
+		fail(parts[os.Args[1]](os.Args[2:]))
 		return
 	}
 	quick := flag.Bool("quick", false, "a tenth of the durations")

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hayate-ads/hayate/delivery/target"
+	"github.com/hayate-ads/hayate/delivery/target/workload"
+)
+
+// targets are the figures of the targeting index on the standard workload: how
+// many times as fast as the simple way it answers, best, value and all.
+var targets = []figure{
+	{targetNames("network", "10k"), func(ctx context.Context, b *bench) error {
+		return b.target(ctx, workload.Network, "network", 10_000, "10k")
+	}},
+	{targetNames("network", "100k"), func(ctx context.Context, b *bench) error {
+		return b.target(ctx, workload.Network, "network", 100_000, "100k")
+	}},
+	{targetNames("network", "1m"), func(ctx context.Context, b *bench) error {
+		return b.target(ctx, workload.Network, "network", 1_000_000, "1m")
+	}},
+	{targetNames("publisher", "10k"), func(ctx context.Context, b *bench) error {
+		return b.target(ctx, workload.Publisher, "publisher", 10_000, "10k")
+	}},
+	{targetNames("publisher", "100k"), func(ctx context.Context, b *bench) error {
+		return b.target(ctx, workload.Publisher, "publisher", 100_000, "100k")
+	}},
+	{targetNames("publisher", "1m"), func(ctx context.Context, b *bench) error {
+		return b.target(ctx, workload.Publisher, "publisher", 1_000_000, "1m")
+	}},
+}
+
+func targetNames(mix, size string) []string {
+	names := []string{"target." + mix + "_best." + size}
+	if mix == "network" && size != "10k" {
+		names = append(names, "target.network_value."+size, "target.network_all."+size)
+	}
+	if mix == "network" && size == "1m" {
+		names = append(names, "target.build_seconds.1m", "target.bytes_per_row.1m")
+	}
+	if mix == "network" && size == "100k" {
+		names = append(names, "target.allocs")
+	}
+	return names
+}
+
+// contest is one question to the index and to its yardstick, by request; both
+// say what they found.
+type contest struct {
+	name         string
+	index, plain func(request int) uint64
+}
+
+// target measures one mix and size. SEED takes another workload than the published.
+func (b *bench) target(ctx context.Context, mix workload.Mix, name string, n int, size string) error {
+	seed, _ := strconv.ParseUint(os.Getenv("SEED"), 10, 64)
+	requests := map[string]int{"10k": 1000, "100k": 1000, "1m": 200}[size]
+	t, err := workload.NewTrial(max(seed, 1), mix, n, requests)
+	if err != nil {
+		return err
+	}
+	defer runtime.GC() // the next size begins with an empty heap
+	note("%s %s: built in %.2f s, %d bytes a row", name, size, t.BuildSeconds, t.BuildBytes/uint64(n))
+	b.print("target.build_seconds."+size, t.BuildSeconds, "s")
+	b.print("target.bytes_per_row."+size, float64(t.BuildBytes)/float64(n), "bytes")
+	var scan target.Scan
+	var found, plain []uint32
+	contests := []contest{
+		{"best", func(i int) uint64 { return uint64(t.Best(&scan, i)) }, func(i int) uint64 { return uint64(t.Yardstick.Best(t.Asked[i])) }},
+		{"value", func(i int) uint64 { return uint64(t.Value(&scan, i)) }, func(i int) uint64 { return uint64(t.Yardstick.Value(i, t.Asked[i])) }},
+		{"all", func(i int) uint64 { found = t.All(&scan, i, found[:0]); return sum(found) },
+			func(i int) uint64 { plain = t.Yardstick.All(t.Asked[i], plain[:0]); return sum(plain) }},
+	}
+	for _, c := range contests {
+		figure := fmt.Sprintf("target.%s_%s.%s", name, c.name, size)
+		if !slices.Contains(targetNames(name, size), figure) || !b.wanted(figure) {
+			continue
+		}
+		if err := b.contest(ctx, figure, c, requests); err != nil {
+			return err
+		}
+	}
+	if b.wanted("target.allocs") && slices.Contains(targetNames(name, size), "target.allocs") {
+		i := 0
+		b.print("target.allocs", testing.AllocsPerRun(1000, func() { t.Best(&scan, i%requests); i++ }), "allocations")
+	}
+	return ctx.Err()
+}
+
+// sum tells lists of places apart, in order.
+func sum(places []uint32) uint64 {
+	h := uint64(len(places))
+	for _, place := range places {
+		h = h*31 + uint64(place)
+	}
+	return h
+}
+
+// contest prints the median of some rounds, in each of which both answer all
+// requests, one after the other, and have to agree. What counts is the thread's
+// own CPU time, since the machine is shared.
+func (b *bench) contest(ctx context.Context, figure string, c contest, requests int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	rounds := 5
+	if b.quick {
+		rounds = 1
+	}
+	answers := make([]uint64, requests)
+	var ratios, plain, index []float64
+	for range rounds {
+		p := cpuOf(func() {
+			for i := range answers {
+				answers[i] = c.plain(i)
+			}
+		})
+		const passes = 3
+		wrong := 0
+		x := cpuOf(func() {
+			for range passes {
+				for i, answer := range answers {
+					if c.index(i) != answer {
+						wrong++
+					}
+				}
+			}
+		}) / passes
+		if wrong > 0 {
+			return fmt.Errorf("%s: %d answers are not the yardstick's", figure, wrong)
+		}
+		ratios, plain, index = append(ratios, p/x), append(plain, p), append(index, x)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	per := 1e6 / float64(requests)
+	note("%s: yardstick %.4g µs, index %.4g µs", figure, median(plain)*per, median(index)*per)
+	b.print(figure, median(ratios), "ratio")
+	return nil
+}
+
+
+// cpuOf is the seconds of CPU that this thread takes for f.
+func cpuOf(f func()) float64 {
+	before := threadTime()
+	f()
+	return (threadTime() - before).Seconds()
+}
+
+func threadTime() time.Duration {
+	const thread = 1 // RUSAGE_THREAD
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(thread, &usage); err != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
