@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -83,7 +82,8 @@ func (c *candidate) judge() string {
 		return "its dates and its campaign's do not overlap"
 	}
 	var targeting rule.Expr
-	if err := json.Unmarshal(c.targeting, &targeting); err != nil {
+	// Not by json.Unmarshal, which would read it twice: what jsonb gives is JSON.
+	if err := targeting.UnmarshalJSON(c.targeting); err != nil {
 		return err.Error()
 	}
 	normal, err := rule.Normalise(targeting)
