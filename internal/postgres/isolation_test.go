@@ -158,6 +158,13 @@ var probes = map[string]probe{
 		}
 		return rows, nil
 	}},
+	"LineItemReasons": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		r, err := db.LineItemReasons(ctx, a, h.lineItem.ID, hours.From, hours.To)
+		if errors.Is(err, postgres.ErrForbidden) {
+			err = nil // of a role that buys nothing, whatever the line item
+		}
+		return several(r.Rows, err)
+	}},
 	"FillByHour": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
 		f := hours
 		f.Placement = h.placement.ID
@@ -295,7 +302,7 @@ func TestIsolation(t *testing.T) {
 // isList names the methods whose answer to a foreign id is an empty list.
 var isList = map[string]bool{
 	"Advertisers": true, "Campaigns": true, "LineItems": true, "Creatives": true, "PendingCreatives": true,
-	"Publishers": true, "Properties": true, "Placements": true, "ReportByHour": true, "FillByHour": true,
+	"Publishers": true, "Properties": true, "Placements": true, "ReportByHour": true, "FillByHour": true, "LineItemReasons": true,
 	"Users": true, "Tokens": true, "LastRuns": true, "AuditLog": true,
 	"ExchangeRates": true,
 }
@@ -309,6 +316,11 @@ func addDelivery(t *testing.T, h *house) {
 			spend_micros, overage_micros, late_impressions, invalid, revenue_micros)
 		VALUES ($1, $2, $3, $4, 10, 5, 1, 20000, 300, 2, 3, 14000)`,
 		hour, h.lineItem.ID, h.creative.ID, h.placement.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Pool.Exec(t.Context(), `
+		INSERT INTO report_reason (hour, line_item_id, reason, counted) VALUES ($1, $2, 'paced', 3)`, hour, h.lineItem.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
