@@ -15,7 +15,6 @@ import (
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
-	"github.com/hayate-ads/hayate/internal/rule"
 	"github.com/hayate-ads/hayate/internal/snapshot"
 )
 
@@ -30,7 +29,6 @@ type Catalog struct {
 	Creatives   []Creative    // by line item in that order: those of one line item are neighbours
 	Shapes      []Shape       // by Creative.Shape
 	Index       *target.Index // its items are LineItems
-	Values      *rule.Table   // of their targeting
 
 	texts      string // landing URLs, markup and images' digests, end to end
 	zones      []*time.Location
@@ -62,7 +60,6 @@ type LineItem struct {
 	Slot       *lease.Slot  // where its current lease is, if any
 	Creatives  []Creative   // part of Catalog.Creatives, grouped by Shape, then by id
 	Labels     []uint16     // numbers, ascending: no two line items of one decision share one
-	Targeting  rule.Packed  // for explaining; the index serves
 	Owner      uint32       // its advertiser's place in Catalog.Advertisers
 	Urgency    int32        // of the guaranteed tier, thousandths
 	Weight     uint16       // 1 to ad.MaxWeight, among its peers of the sponsorship and house tiers

@@ -136,7 +136,7 @@ func TestEmptySnapshot(t *testing.T) {
 	t.Parallel()
 	c := compile(t, &snapshot.Snapshot{Generation: 1})
 	c.Tick(snapshottest.Start)
-	if c.Placement(1) != nil || len(c.Live()) != 0 {
+	if c.Placement(1) != nil || c.LineItem(1) != nil || len(ids(c, c.Live())) != 0 {
 		t.Error("an empty snapshot holds something")
 	}
 }

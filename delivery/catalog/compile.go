@@ -28,9 +28,10 @@ func Compile(s *snapshot.Snapshot, book *lease.Book) (*Catalog, error) {
 	k := &compiler{
 		snapshot: s, book: book,
 		catalog: &Catalog{
-			Generation: s.Generation, CreatedAt: s.CreatedAt, Currency: strings.Clone(s.Currency), Values: detached(s.Values),
+			Generation: s.Generation, CreatedAt: s.CreatedAt, Currency: strings.Clone(s.Currency),
 		},
 		shapes:     make(map[Shape]uint16),
+		owned:      make(map[string]string),
 		labels:     newNumbers("labels"),
 		categories: newNumbers("categories"),
 	}
@@ -50,9 +51,11 @@ type compiler struct {
 	book        *lease.Book
 	catalog     *Catalog
 	advertisers places
+	ranks       []ranked // by place: where in the snapshot a line item is
 	shapes      map[Shape]uint16
 	shapeOf     []uint16 // by creative, as the snapshot has them
 	texts       strings.Builder
+	owned       map[string]string
 	labels      *numbers
 	categories  *numbers
 }
@@ -84,7 +87,7 @@ func (k *compiler) addAdvertisers() error {
 	for i := range from {
 		zone, known := zones[from[i].TimeZone]
 		if !known {
-			location, err := time.LoadLocation(from[i].TimeZone)
+			location, err := time.LoadLocation(k.own(from[i].TimeZone))
 			if err != nil {
 				return fmt.Errorf("time zone of advertiser %d: %w", from[i].ID, err)
 			}
@@ -95,7 +98,7 @@ func (k *compiler) addAdvertisers() error {
 			zones[from[i].TimeZone] = zone
 			k.catalog.zones = append(k.catalog.zones, location)
 		}
-		k.catalog.Advertisers[i] = Advertiser{from[i].ID, strings.Clone(from[i].Domain), zone}
+		k.catalog.Advertisers[i] = Advertiser{from[i].ID, k.own(from[i].Domain), zone}
 	}
 	k.advertisers = newPlaces(len(from), k.advertiserID)
 	return nil
@@ -116,6 +119,7 @@ func (k *compiler) addLineItems() error {
 		}
 	}
 	k.group()
+	k.ranks = order
 	c.state.lineItems = newPlaces(len(c.LineItems), c.lineItemID)
 	return nil
 }
@@ -135,7 +139,7 @@ func (k *compiler) lineItem(from *snapshot.LineItem) (item LineItem, err error) 
 	item = LineItem{
 		ID: from.ID, Campaign: from.Campaign, Advertiser: from.Advertiser, Owner: uint32(owner),
 		Cost: from.Cost, StartsAt: from.StartsAt.UnixMicro(), EndsAt: math.MaxInt64,
-		Slot: k.book.Lend(from.ID), Targeting: from.Targeting,
+		Slot:    k.book.Lend(from.ID),
 		Urgency: urgency(from), Weight: uint16(min(max(from.Weight, 1), ad.MaxWeight)),
 		Zone: k.catalog.Advertisers[owner].Zone, Tier: from.Tier,
 		costType: uint8(slices.Index(costTypes[:], from.CostType)), roadblock: uint8(roadblock),
@@ -164,8 +168,9 @@ func (k *compiler) addIndex() (err error) {
 				shapes = append(shapes, shape)
 			}
 		}
-		items[i] = target.Item{Rule: item.Targeting, Zone: int(item.Zone), Shapes: shapes[from:len(shapes):len(shapes)]}
+		asks := k.snapshot.LineItems[k.ranks[i].from].Targeting
+		items[i] = target.Item{Rule: asks, Zone: int(item.Zone), Shapes: shapes[from:len(shapes):len(shapes)]}
 	}
-	c.Index, err = target.New(items, c.Values, c.zones)
+	c.Index, err = target.New(items, detached(k.snapshot.Values), c.zones)
 	return err
 }

@@ -69,7 +69,7 @@ func (k *compiler) addPlacements() error {
 		if all[i], err = k.placement(from, property, floors); err != nil {
 			return err
 		}
-		all[i].Supply = c.Index.Supply(slotOf(&all[i], property))
+		all[i].Supply = c.Index.Supply(k.slot(&all[i], property))
 	}
 	c.placements = newPlacements(all)
 	return nil
@@ -77,7 +77,7 @@ func (k *compiler) addPlacements() error {
 
 func (k *compiler) placement(from *snapshot.Placement, property *snapshot.Property, floors floors) (p Placement, err error) {
 	p = Placement{
-		Placement: detachedPlacement(from), Publisher: property.Publisher, Domain: strings.Clone(property.Domain),
+		Placement: k.detached(from), Publisher: property.Publisher, Domain: k.own(property.Domain),
 		BlockedCategories: k.categories.among(from.BlockedCategories), Shapes: k.shapesFor(from),
 	}
 	if p.BlockedAttributes, err = bitsOf("placement", from.ID, from.BlockedAttributes); err != nil {
@@ -87,31 +87,41 @@ func (k *compiler) placement(from *snapshot.Placement, property *snapshot.Proper
 	return p, err
 }
 
-// detachedPlacement shares no memory with the snapshot's; advertisers come in order.
-func detachedPlacement(from *snapshot.Placement) snapshot.Placement {
+// own is the same text outside of the snapshot's memory, once for all who have it.
+func (k *compiler) own(text string) string {
+	own, known := k.owned[text]
+	if !known {
+		own = strings.Clone(text)
+		k.owned[own] = own
+	}
+	return own
+}
+
+// detached shares no memory with the snapshot's; advertisers come in order.
+func (k *compiler) detached(from *snapshot.Placement) snapshot.Placement {
 	p := *from
 	p.Formats = slices.Clone(p.Formats)
 	for i := range p.Formats {
 		p.Formats[i] = constant(p.Formats[i])
 	}
 	p.Sizes = slices.Clone(p.Sizes)
-	p.FloorCurrency, p.Position = strings.Clone(p.FloorCurrency), strings.Clone(p.Position)
+	p.FloorCurrency, p.Position = k.own(p.FloorCurrency), k.own(p.Position)
 	p.BlockedAdvertisers = slices.Clone(p.BlockedAdvertisers)
 	slices.Sort(p.BlockedAdvertisers)
 	p.BlockedCategories = slices.Clone(p.BlockedCategories)
 	for i := range p.BlockedCategories {
-		p.BlockedCategories[i] = strings.Clone(p.BlockedCategories[i])
+		p.BlockedCategories[i] = k.own(p.BlockedCategories[i])
 	}
 	p.BlockedAttributes = slices.Clone(p.BlockedAttributes)
 	return p
 }
 
-// slotOf is what targeting may ask of a placement.
-func slotOf(p *Placement, property *snapshot.Property) target.Slot {
+// slot is what targeting may ask of a placement.
+func (k *compiler) slot(p *Placement, property *snapshot.Property) target.Slot {
 	slot := target.Slot{Shapes: p.Shapes}
 	add := func(d rule.Dimension, text string) {
 		if text != "" {
-			slot.Values = append(slot.Values, target.Value{Dimension: d, Text: text})
+			slot.Values = append(slot.Values, target.Value{Dimension: d, Text: k.own(text)})
 		}
 	}
 	add(rule.Placement, strconv.FormatInt(int64(p.ID), 10))
