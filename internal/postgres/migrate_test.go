@@ -160,3 +160,67 @@ func TestTryLock(t *testing.T) {
 		}
 	}
 }
+
+// Rows of the schema before are whole in the one after, also those that an older
+// binary still writes meanwhile; the way back keeps what the older schema has no
+// word for, out of service.
+func TestAuctionMigrationKeepsRows(t *testing.T) {
+	t.Parallel()
+	ctx, url := t.Context(), postgrestest.EmptyURL(t)
+	raw := must[*sql.DB](t)(sql.Open("pgx", url))
+	defer raw.Close()
+	provider := must[*goose.Provider](t)(goose.NewProvider(goose.DialectPostgres, raw, os.DirFS("migrations")))
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := raw.ExecContext(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	older := func() {
+		t.Helper()
+		exec(`INSERT INTO line_item (campaign_id, name, tier, cpm, starts_at) SELECT id, 'Old', 3, 1000000, now() FROM campaign;
+			INSERT INTO creative (line_item_id, name) SELECT max(id), 'Old' FROM line_item;
+			INSERT INTO creative_revision (creative_id, number, format, width, height, landing_url, markup)
+				SELECT max(id), 1, 'html', 1, 1, 'https://a.example/', 'x' FROM creative;
+			INSERT INTO property (publisher_id, name, kind, domain, revenue_share) SELECT id, 'Old', 'site', 'old.example', 7000 FROM publisher;
+			INSERT INTO placement (property_id, name, formats) SELECT max(id), 'Old', '{native}' FROM property`)
+	}
+	if _, err := provider.UpTo(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	exec(`INSERT INTO advertiser (name, domain, time_zone) VALUES ('Old', 'old.example', 'UTC');
+		INSERT INTO campaign (advertiser_id, name, starts_at) SELECT id, 'Old', now() FROM advertiser;
+		INSERT INTO publisher (name, domain) VALUES ('Old', 'old.example')`)
+	older()
+	if err := postgres.Migrate(ctx, url); err != nil {
+		t.Fatal(err)
+	}
+	older()
+
+	db := must[*postgres.DB](t)(postgres.Open(ctx, url))
+	defer db.Close()
+	for id := ad.ID(1); id <= 2; id++ {
+		l := must[ad.LineItem](t)(db.FindLineItem(ctx, postgres.System, id))
+		c := must[ad.Creative](t)(db.FindCreative(ctx, postgres.System, id))
+		p := must[ad.Property](t)(db.FindProperty(ctx, postgres.System, id))
+		m := must[ad.Placement](t)(db.FindPlacement(ctx, postgres.System, id))
+		if l.Weight != 1 || l.Roadblock != ad.OneOrMore || len(l.Labels)+len(c.Latest.Attributes)+len(p.Categories) != 0 ||
+			m.AuctionType != ad.FirstPrice || m.FloorCurrency != "" || m.Position != "" {
+			t.Errorf("read as %+v, %+v, %+v, %+v", l, c, p, m)
+		}
+		l.Name = "Newer"
+		must[ad.LineItem](t)(db.UpdateLineItem(ctx, postgres.System, l))
+	}
+	p := must[ad.Property](t)(db.FindProperty(ctx, postgres.System, 1))
+	p.Kind = ad.DOOH
+	must[ad.Property](t)(db.UpdateProperty(ctx, postgres.System, p))
+
+	if _, err := provider.DownTo(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	var kept string
+	row := raw.QueryRowContext(ctx, "SELECT string_agg(concat_ws(' ', name, kind, status), ', ' ORDER BY id) FROM property")
+	if err := row.Scan(&kept); err != nil || kept != "Old site archived, Old site active" {
+		t.Errorf("kept %q, %v", kept, err)
+	}
+}
