@@ -1,6 +1,8 @@
 package visitor
 
 import (
+	"bytes"
+	"hash/maphash"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -246,5 +248,46 @@ func TestStrangersAreNotRemembered(t *testing.T) {
 	}
 	if n := kept(); n != 1 {
 		t.Errorf("%d are remembered of one that came twice", n)
+	}
+}
+
+// Two user agents that share a slot are told apart, and what is remembered has
+// memory of its own.
+func TestRememberedAgents(t *testing.T) {
+	t.Parallel()
+	r := open(t, Config{})
+	slotOf := func(text []byte) *slot[rememberedAgent] { return r.agents.cache.at(maphash.Bytes(r.agents.seed, text)) }
+	first := []byte(chromeWindows)
+	shared := slotOf(first)
+	second := []byte(safariPhone)
+	for n := 0; slotOf(second) != shared; n++ {
+		second = strconv.AppendInt([]byte(safariPhone+" "), int64(n), 10)
+	}
+	for range 3 {
+		r.agents.of(first)
+	}
+	for range 3 {
+		if a := r.agents.of(second); a.os != IOS {
+			t.Fatalf("%s is taken for %s", second, a.os)
+		}
+	}
+	copy(second, "overwritten by the next request")
+	if kept := shared.kept.Load(); kept == nil || !bytes.HasPrefix(kept.text, []byte(safariPhone)) || string(kept.version) != "18.5" {
+		t.Errorf("%q is remembered", kept.text)
+	}
+}
+
+// A record that shares a slot with another is not taken for it.
+func TestRememberedPlaces(t *testing.T) {
+	t.Parallel()
+	r := open(t, Config{GeoFile: cityFile(t)})
+	other := &rememberedPlace{offset: 1 << 60, place: place{country: [2]byte{'F', 'R'}}}
+	for i := range r.places.slots {
+		r.places.slots[i].kept.Store(other)
+	}
+	for range 3 {
+		if got := describe(r, at(tokyoIP))[rule.City]; len(got) != 1 || got[0] != "JP/tokyo" {
+			t.Errorf("%s is in %q", tokyoIP, got)
+		}
 	}
 }
