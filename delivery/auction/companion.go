@@ -205,11 +205,11 @@ func (s *Scratch) place(c *companion) verdict {
 	return fits
 }
 
-// outranked tells whether somebody who could win a slot by itself, now or before
-// anything was seated, stands above the place from.
+// outranked tells whether somebody who could win a slot by itself stands above the
+// place from. What is seated meanwhile only takes rivals away, so the first one counts.
 func (s *Scratch) outranked(i, from int) bool {
-	rival, bar := s.rival(i), s.slots[i].bar
-	return (rival != nobody && rival < from) || (bar != nobody && bar < from)
+	bar := s.slots[i].bar
+	return bar != nobody && bar < from
 }
 
 // rival is the best line item that could win a slot by itself as things stand.
@@ -278,15 +278,15 @@ func (s *Scratch) seat(c *companion) {
 	s.forgetRivals()
 }
 
-// companionPrice is what a companion pays for one of its slots; its rivals have
-// been found with its seats.
+// companionPrice is what a companion pays for one of its slots, given who else
+// could win that.
 func (s *Scratch) companionPrice(line *catalog.LineItem, i int) money.Micros {
 	s.turnTo(&s.slots[i])
 	if !s.priced(line) {
 		return line.Price
 	}
 	var second money.Micros
-	if rival := s.slots[i].rival; rival >= 0 && s.catalog.LineItems[rival].Tier == ad.Auction {
+	if rival := s.rival(i); rival != nobody && s.catalog.LineItems[rival].Tier == ad.Auction {
 		second = s.catalog.LineItems[rival].Value
 	}
 	return clearing(line.Cost, s.placement.MinValue, second)

@@ -39,6 +39,11 @@ func TestWeights(t *testing.T) {
 			req.Seed = uint64(seed)
 			d := auction.Run(c, req, &s, nil)[0]
 			wins[d.LineItem.ID]++
+			for _, l := range s.Losses() {
+				if c.LineItems[l.Item].ID == d.LineItem.ID {
+					t.Fatalf("line item %d won and lost (%q)", d.LineItem.ID, l.Reason)
+				}
+			}
 			if n := d.Claim.Index; n > 50_000 {
 				w.lease(d.LineItem.ID, 1000, 60_000)
 			}
@@ -132,5 +137,21 @@ func TestCreativesTakeTurns(t *testing.T) {
 		if wins[id] < 4_700 || wins[id] > 5_300 {
 			t.Errorf("creative %d was shown %d times, 5,000 is fair", id, wins[id])
 		}
+	}
+}
+
+// TestEqualsSetThePrice: who wins against an equal pays its own price.
+func TestEqualsSetThePrice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(1)
+	w.snapshot.Placements[0].AuctionType = ad.SecondPrice
+	w.add(1, ad.Auction, 5*money.Unit, everything)
+	w.add(2, ad.Auction, 5*money.Unit, everything)
+	w.add(3, ad.Auction, 2*money.Unit, everything)
+	w.leaseAll()
+	c := w.compile(t)
+	var s auction.Scratch
+	if d := auction.Run(c, ask(1), &s, nil)[0]; d.Claim.Price != 5000 {
+		t.Errorf("line item %d pays %v, want 0.005", d.LineItem.ID, d.Claim.Price)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/oklog/ulid/v2"
@@ -156,5 +157,55 @@ func TestTogether(t *testing.T) {
 	}
 	if took[6] == 0 || took[3] == 0 || took[1] == 0 {
 		t.Errorf("not everybody served: %v", took)
+	}
+}
+
+// TestTornTakeover: two requests at once want two companions each of a lease that
+// is good for three. Whoever comes too late for the second one shows none, and
+// what was reserved for the first stays with the lease.
+func TestTornTakeover(t *testing.T) {
+	t.Parallel()
+	w := newWorld(2)
+	w.add(1, ad.Sponsorship, money.Unit, everything).Roadblock = ad.AllOrNone
+	w.banner(11, 1)
+	w.lease(1, 1000, 1)
+	c := w.compile(t)
+	var scratches [2]auction.Scratch
+	torn := false
+	for deadline := time.Now().Add(30 * time.Second); !torn && time.Now().Before(deadline); {
+		l := w.lease(1, 1000, 3)
+		var shown [2]int
+		var both sync.WaitGroup
+		for i := range scratches {
+			both.Go(func() {
+				for _, d := range auction.Run(c, ask(1, 2), &scratches[i], nil) {
+					if d.NoFill == auction.Filled {
+						shown[i]++
+					}
+				}
+			})
+		}
+		both.Wait()
+		if shown[0]%2 != 0 || shown[1]%2 != 0 || shown[0]+shown[1] > 2 {
+			t.Fatalf("%d and %d companions", shown[0], shown[1])
+		}
+		_, left := l.Left()
+		torn = left == 0
+	}
+	if !torn {
+		t.Error("never did two requests meet")
+	}
+}
+
+// TestTakeoverTakesNothing where its lease is too small for all of it.
+func TestTakeoverTakesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(2)
+	w.add(1, ad.Sponsorship, money.Unit, everything).Roadblock = ad.AllOrNone
+	w.banner(11, 1)
+	l := w.lease(1, 1000, 1)
+	check(t, w.compile(t), ask(1, 2), auction.NoLease, auction.NoLease)
+	if micros, n := l.Left(); micros != 1000 || n != 1 {
+		t.Errorf("%v and %d impressions are left", micros, n)
 	}
 }

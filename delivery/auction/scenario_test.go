@@ -50,7 +50,7 @@ type scenarioLineItem struct {
 	Roadblock ad.Roadblock       `json:"roadblock"`
 	Labels    []string           `json:"labels"`
 	Targeting json.RawMessage    `json:"targeting"`
-	Lease     *int64             `json:"lease"` // impressions it is good for; left out: many; 0: none
+	Lease     *int64             `json:"lease"` // impressions it is good for; left out: many; 0: none; -1: one that is used up
 	Creatives []scenarioCreative `json:"creatives"`
 }
 
@@ -199,6 +199,8 @@ func (l *scenarioLineItem) add(t *testing.T, w *world) {
 	switch {
 	case l.Lease == nil:
 		w.lease(l.ID, 1000*money.Unit, 1000)
+	case *l.Lease < 0:
+		w.lease(l.ID, 0, 0)
 	case *l.Lease > 0:
 		w.lease(l.ID, money.PerImpression(l.Cost), *l.Lease)
 	}
