@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -104,6 +105,19 @@ func TestPublishableRefusesByName(t *testing.T) {
 	if _, err := h.Pool.Exec(ctx, `UPDATE line_item SET targeting = '{"maybe":[]}' WHERE id = $1`, broken.ID); err != nil {
 		t.Fatal(err)
 	}
+	// Nobody can store such a rule any more; what stands from before is refused here.
+	large := add("large", func(*ad.LineItem) {})
+	var all []rule.Expr
+	for i := range 10 {
+		either := func(d rule.Dimension) rule.Expr {
+			return rule.Expr{Is: &rule.Predicate{Dimension: d, Values: []string{fmt.Sprint(i + 1)}}}
+		}
+		all = append(all, rule.Expr{Any: []rule.Expr{either(rule.Placement), either(rule.ASN)}})
+	}
+	text := must[[]byte](t)(json.Marshal(rule.Expr{All: all}))
+	if _, err := h.Pool.Exec(ctx, `UPDATE line_item SET targeting = $2 WHERE id = $1`, large.ID, text); err != nil {
+		t.Fatal(err)
+	}
 	add("over", func(l *ad.LineItem) { l.EndsAt = l.StartsAt.Add(time.Hour) })
 	add("paused", func(l *ad.LineItem) { l.Status = ad.Paused })
 	fine := add("fine", func(l *ad.LineItem) { l.Targeting = rule.Expr{} })
@@ -123,6 +137,7 @@ func TestPublishableRefusesByName(t *testing.T) {
 		"line_item contradiction: its targeting contradicts itself and matches nothing",
 		"line_item dates: its dates and its campaign's do not overlap",
 		`line_item broken: rule: has the unknown field "maybe"; known are all, any, not and is`,
+		"line_item large: rule: has 1,024 combinations of alternatives; at most 64 are accepted",
 		"placement Top: its floor is in EUR, which has no exchange rate to USD",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
