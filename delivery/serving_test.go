@@ -117,61 +117,67 @@ func TestStateSurvivesSwaps(t *testing.T) {
 		}
 	}
 	load(1)
+	var turn sync.Mutex // between a change, made and told, and a look at all of them
 	stopped := map[ad.ID]bool{}
-	var changes sync.WaitGroup
+	r := rand.New(rand.NewPCG(1, 1))
+	change := func() {
+		turn.Lock()
+		defer turn.Unlock()
+		id := ad.ID(2 * (1 + r.IntN(items)))
+		switch slot := book.Slot(id); r.IntN(4) {
+		case 0:
+			slot.Store(lease.New([16]byte{}, id, money.Unit, 1))
+			b.changed(id)
+		case 1:
+			slot.Store(nil)
+			b.changed(id)
+		case 2:
+			slot.SetAside(!slot.Aside())
+			b.changed(id)
+		default:
+			stopped[id] = !stopped[id]
+			b.setStopped(postgres.Stop{Kind: "line_item", ID: id, Stopped: stopped[id]})
+		}
+	}
 	done := make(chan struct{})
-	changes.Go(func() {
-		r := rand.New(rand.NewPCG(1, 1))
-		for {
-			select {
-			case <-done:
-				return
-			default:
+	var bank sync.WaitGroup
+	for _, work := range []func(){change, func() { b.tick(now); runtime.Gosched() }} {
+		bank.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					work()
+				}
 			}
-			id := ad.ID(2 * (1 + r.IntN(items)))
-			switch slot := book.Slot(id); r.IntN(4) {
-			case 0:
-				slot.Store(lease.New([16]byte{}, id, money.Unit, 1))
-				b.changed(id)
-			case 1:
-				slot.Store(nil)
-				b.changed(id)
-			case 2:
-				slot.SetAside(!slot.Aside())
-				b.changed(id)
-			default:
-				stopped[id] = !stopped[id]
-				b.setStopped(postgres.Stop{Kind: "line_item", ID: id, Stopped: stopped[id]})
-			}
-		}
-	})
-	changes.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			default:
-				b.tick(now)
-				runtime.Gosched()
-			}
-		}
-	})
+		})
+	}
 	for generation := range uint64(20) {
 		load(generation + 2)
+		turn.Lock()
+		checkState(t, b, stopped)
+		turn.Unlock()
 	}
 	close(done)
-	changes.Wait()
+	bank.Wait()
+}
+
+// checkState compares the bits of the catalog that serves with the bank's slots,
+// and with what is stopped.
+func checkState(t *testing.T, b *board, stopped map[ad.ID]bool) {
+	t.Helper()
 	c := b.current.Load().catalog
 	for i := range c.LineItems {
-		id := c.LineItems[i].ID
-		if c.LineItems[i].Slot != book.Slot(id) {
-			t.Fatalf("line item %d has another slot in the catalog than in the bank", id)
+		id, slot := c.LineItems[i].ID, c.LineItems[i].Slot
+		if slot != b.book.Slot(id) {
+			t.Errorf("line item %d has another slot in the catalog than in the bank", id)
 		}
-		live := c.LineItems[i].Slot.Load() != nil
-		aside := c.LineItems[i].Slot.Aside()
+		live, aside := slot.Load() != nil, slot.Aside()
 		f := func(what string, got, want bool) {
+			t.Helper()
 			if got != want {
-				t.Fatalf("line item %d: %s %v, want %v", id, what, got, want)
+				t.Errorf("generation %d, line item %d: %s %v, want %v", c.Generation, id, what, got, want)
 			}
 		}
 		f("servable", has(c, c.Servable(), i), !stopped[id])
