@@ -75,13 +75,13 @@ func TestWeights(t *testing.T) {
 	}
 	all := func(ad.ID) bool { return true }
 	some := func(id ad.ID) bool { return id%3 != 0 }
-	f(ad.Sponsorship, 2, 50_000, same, all)
-	f(ad.Sponsorship, 2, 50_000, one, all)
-	f(ad.Guaranteed, 7, 50_000, one, all)
-	f(ad.Auction, 7, 50_000, same, some)
-	f(ad.House, 65, 60_000, rare, all)
-	f(ad.House, 300, 90_000, same, all)
-	f(ad.Sponsorship, 300, 90_000, rare, some)
+	f(ad.Sponsorship, 2, 25_000, same, all)
+	f(ad.Sponsorship, 2, 25_000, one, all)
+	f(ad.Guaranteed, 7, 25_000, one, all)
+	f(ad.Auction, 7, 25_000, same, some)
+	f(ad.House, 65, 30_000, rare, all)
+	f(ad.House, 300, 40_000, same, all)
+	f(ad.Sponsorship, 300, 40_000, rare, some)
 }
 
 // TestWeightsOfCompanions: takeovers of equal rank take turns by weight too.

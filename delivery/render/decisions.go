@@ -12,7 +12,7 @@ type Response struct {
 	Generation uint64
 	Decisions  []auction.Decision
 	Tokens     []Tokens // Tokens[i] belongs to Decisions[i]; unused where that has no winner
-	ShowPrice  bool     // write price_micros, per impression
+	ShowPrice  bool     // write price_micros: what the impression reserved
 }
 
 // AppendDecisions appends the JSON form of resp:
@@ -43,7 +43,7 @@ func (r *Renderer) AppendDecisions(dst []byte, resp *Response) []byte {
 		dst = r.appendWinner(dst, d, &resp.Tokens[i])
 		if resp.ShowPrice {
 			dst = append(dst, `,"price_micros":`...)
-			dst = strconv.AppendInt(dst, int64(d.LineItem.Price), 10)
+			dst = strconv.AppendInt(dst, int64(d.Claim.Price), 10)
 		}
 		dst = append(dst, '}')
 	}
