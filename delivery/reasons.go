@@ -162,7 +162,7 @@ func (r *reasons) flush(now time.Time, last bool, record func(*event.Record) err
 				r.shards[i].drain(now.Unix()/3600, cells)
 			}
 		}
-		r.pending = append(r.exactRecords(cells), r.sampler.records(now)...)
+		r.pending = append(r.exactRecords(cells), r.sampler.records()...)
 	}
 	for len(r.pending) > 0 {
 		if err := record(&r.pending[0]); err != nil {

@@ -248,7 +248,7 @@ func TestEstimatesStandForAllRequests(t *testing.T) {
 		s.on = on
 		copyRequest(&s.req, &auction.Request{Placements: []ad.ID{4, 5}, Now: testNow.UnixMicro()})
 		s.pass()
-		logged = append(logged, s.records(testNow)...)
+		logged = append(logged, s.records()...)
 	}
 	sums := sumReasons(logged, true)
 	if len(sums) != lineItems {

@@ -173,7 +173,7 @@ func (s *sampler) add(hour int64, x *auction.Explanation, weight int64) {
 }
 
 // records takes the estimates made since the last call.
-func (s *sampler) records(time.Time) []event.Record {
+func (s *sampler) records() []event.Record {
 	s.mu.Lock()
 	cells := s.cells
 	s.cells = make(map[estimate]guess)
