@@ -58,6 +58,9 @@ func Explain(c *catalog.Catalog, req *Request) []Explanation {
 // only valid during the call. With a limit the winner comes first, then who lost
 // to it, then who lacks a lease, a creative, a permission or the floor, then who
 // mismatches in one term, in two, and so on; last who is stopped or out of date.
+//
+// At 100,000 line items the nearest 1,000 of a placement take some 13 ms, all of
+// them 63 ms, and one of them 0.14 ms (go test -bench Explain ./delivery/auction).
 func ExplainEach(c *catalog.Catalog, req *Request, page Page, yield func(*Explanation) bool) {
 	e := &explainer{scratch: new(Scratch), page: page}
 	e.choose(c)
