@@ -46,7 +46,7 @@ func newDictionary(texts []string) dictionary {
 			continue // no request has it
 		}
 		s := d.key([]byte(text))
-		i := d.place(&s)
+		i := int(d.mix(&s) >> d.shift)
 		for d.slots[i].length != 0 {
 			i = (i + 1) & (size - 1)
 		}
@@ -74,16 +74,21 @@ func (d *dictionary) key(text []byte) slot {
 	return slot{}
 }
 
-// place is where the search for a key begins: the folded product of its halves.
-func (d *dictionary) place(s *slot) int {
+// mix folds the product of a key's halves: where the search for it begins, and
+// what [filter] takes.
+func (d *dictionary) mix(s *slot) uint64 {
 	high, low := bits.Mul64(s.low^d.seeds[0], s.high^d.seeds[1]^uint64(s.length)<<56)
-	return int((high ^ low) * 0x9e3779b97f4a7c15 >> d.shift)
+	return (high ^ low) * 0x9e3779b97f4a7c15
 }
 
 // find returns the number of a text, none when it has none.
 func (d *dictionary) find(text []byte) uint32 {
 	want := d.key(text)
-	for i := d.place(&want); ; i++ {
+	return d.search(text, &want, d.mix(&want))
+}
+
+func (d *dictionary) search(text []byte, want *slot, mixed uint64) uint32 {
+	for i := int(mixed >> d.shift); ; i++ {
 		s := &d.slots[i&(len(d.slots)-1)]
 		if s.length == 0 {
 			return none
@@ -93,4 +98,35 @@ func (d *dictionary) find(text []byte) uint32 {
 			return s.number
 		}
 	}
+}
+
+// filter tells of most pairs of partition and value that no row of that partition
+// is reached by that value. A request brings dozens of segments, and of each a
+// look at the dictionary costs a cache miss; the filter stays in the cache.
+type filter struct {
+	bits  []uint64
+	shift int
+}
+
+// newFilter has room for so many pairs, at 16 bits each.
+func newFilter(pairs int) filter {
+	words := 1
+	for words*64 < 16*pairs {
+		words *= 2
+	}
+	return filter{make([]uint64, words), 64 - bits.Len(uint(words*64-1))}
+}
+
+func (f *filter) place(mixed uint64, partition int) uint64 {
+	return (mixed ^ uint64(partition)<<8) * 0xd6e8feb86659fd93 >> f.shift
+}
+
+func (f *filter) add(mixed uint64, partition int) {
+	at := f.place(mixed, partition)
+	f.bits[at>>6] |= 1 << (at & 63)
+}
+
+func (f *filter) has(mixed uint64, partition int) bool {
+	at := f.place(mixed, partition)
+	return f.bits[at>>6]>>(at&63)&1 != 0
 }

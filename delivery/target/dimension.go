@@ -21,6 +21,7 @@ type dimension struct {
 	// With an access key of rows among its terms, the rows by value.
 	start   []uint32 // of each value in entries, and one more
 	entries []entry
+	filter  filter // of a dimension of many values that are not expanded
 }
 
 func (d *dimension) plane(number uint32) plane { return d.planes[number+1] } // none is 0

@@ -143,6 +143,23 @@ func (b *builder) post() {
 			d.start[number+1]++
 		}
 	}
+	for _, d := range ix.keyed {
+		if d.many && d.kind == rule.Exact {
+			ix.sieve(d)
+		}
+	}
+}
+
+// sieve makes a dimension's filter.
+func (ix *Index) sieve(d *dimension) {
+	d.filter = newFilter(len(d.entries))
+	for number, text := range d.values.texts {
+		key := d.values.key([]byte(text))
+		mixed := d.values.mix(&key)
+		for _, e := range d.posting(uint32(number)) {
+			d.filter.add(mixed, int(ix.partition[e.row()/blockRows]))
+		}
+	}
 }
 
 // signature is what a row admits.

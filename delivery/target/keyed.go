@@ -9,7 +9,8 @@ type keyed struct {
 	reached plane     // rows reached that match; all 0 between walks
 	some    []uint64  // a bit per block that reached has any in
 	used    bool      // some is not all 0
-	cursors []cursor  // the long postings, by walker
+	long    [][]entry // the long postings of the request's values
+	cursors []cursor  // over them, by walker
 }
 
 // cursor walks the part of a posting that lies in a walker's partition.
@@ -80,27 +81,61 @@ func (s *Scan) startKeyed() {
 		}
 		k.request |= 1 << (bit + 8*uint32(i))
 	}
+	k.long, k.cursors = k.long[:0], k.cursors[:0]
 	for _, d := range ix.keyed {
-		h := s.resolve(d)
-		if !d.many {
-			if h.one != none {
-				s.reachShort(d.posting(h.one))
-			}
-			continue
-		}
-		for _, number := range h.numbers {
-			s.reachShort(d.posting(number))
-		}
+		s.reachBy(d)
 	}
-	k.cursors = k.cursors[:0]
 	for i := range s.walkers {
 		s.openWindow(&s.walkers[i])
 	}
 }
 
-// reachShort looks at a short posting; long ones wait.
-func (s *Scan) reachShort(entries []entry) {
+// reachBy goes by the request's values in one dimension.
+func (s *Scan) reachBy(d *dimension) {
+	if d.filter.bits != nil && len(s.walkers) == 1 && s.resolved&(1<<d.of) == 0 {
+		s.reachFiltered(d)
+		return
+	}
+	h := s.resolve(d)
+	if !d.many {
+		if h.one != none {
+			s.reachPosting(d.posting(h.one))
+		}
+		return
+	}
+	for _, number := range h.numbers {
+		s.reachPosting(d.posting(number))
+	}
+}
+
+// reachFiltered leaves the dimension unresolved: most of its values are of no use
+// here, and perhaps no row asks for them.
+func (s *Scan) reachFiltered(d *dimension) {
+	q, partition := s.query, s.walkers[0].partition
+	for i := q.first[d.of]; i != 0; {
+		f := &q.fields[i-1]
+		text := q.text[f.from:f.to]
+		key := d.values.key(text)
+		if mixed := d.values.mix(&key); d.filter.has(mixed, partition) {
+			if number := d.values.search(text, &key, mixed); number != none {
+				s.reachPosting(d.posting(number))
+			}
+		}
+		i = f.next
+	}
+	for i := range s.supply.supplied {
+		if of := &s.supply.supplied[i]; of.dimension == d.of {
+			for _, number := range of.has.numbers {
+				s.reachPosting(d.posting(number))
+			}
+		}
+	}
+}
+
+// reachPosting looks at a short posting; long ones wait.
+func (s *Scan) reachPosting(entries []entry) {
 	if len(entries) > short {
+		s.keyed.long = append(s.keyed.long, entries)
 		return
 	}
 	partition, at, request := s.ix.partition, s.supply.partitions, s.keyed.request
@@ -116,26 +151,14 @@ func (s *Scan) openWindow(w *walker) {
 	k, p := &s.keyed, &s.ix.partitions[w.partition]
 	at := max(w.word, p.from)
 	w.window = window{from: at, to: at, size: firstWindow, cursors: len(k.cursors)}
-	for _, d := range s.ix.keyed {
-		h := &s.has[d.of]
-		if !d.many {
-			if h.one != none {
-				s.openCursor(d.posting(h.one), p)
-			}
-			continue
-		}
-		for _, number := range h.numbers {
-			s.openCursor(d.posting(number), p)
-		}
+	for _, entries := range k.long {
+		s.openCursor(entries, p)
 	}
 	w.window.cursorsBehind = len(k.cursors)
 	s.skipCursors(w)
 }
 
 func (s *Scan) openCursor(entries []entry, p *partition) {
-	if len(entries) <= short {
-		return
-	}
 	entries = entries[firstAt(entries, uint32(p.from*64)):]
 	entries = entries[:firstAt(entries, uint32(p.to*64))]
 	if len(entries) > 0 {

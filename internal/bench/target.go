@@ -7,9 +7,10 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/delivery/target/workload"
@@ -147,7 +148,6 @@ func (b *bench) contest(ctx context.Context, figure string, c contest, requests 
 	return nil
 }
 
-
 // cpuOf is the seconds of CPU that this thread takes for f.
 func cpuOf(f func()) float64 {
 	before := threadTime()
@@ -156,10 +156,9 @@ func cpuOf(f func()) float64 {
 }
 
 func threadTime() time.Duration {
-	const thread = 1 // RUSAGE_THREAD
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(thread, &usage); err != nil {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		return 0
 	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return time.Duration(t.Nano())
 }
