@@ -113,8 +113,8 @@ func (k *compiler) addLineItems() error {
 		return err
 	}
 	c.LineItems = make([]LineItem, len(order))
-	for i, o := range order {
-		if c.LineItems[i], err = k.lineItem(&k.snapshot.LineItems[o.from]); err != nil {
+	for from, to := range destinations(order) {
+		if c.LineItems[to], err = k.lineItem(&k.snapshot.LineItems[from]); err != nil {
 			return err
 		}
 	}

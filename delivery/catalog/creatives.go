@@ -25,17 +25,16 @@ func (k *compiler) addCreatives() error {
 	}
 	k.texts.Grow(k.textSize())
 	c.Creatives = make([]Creative, len(order))
-	from := 0
-	for i, o := range order {
-		made, err := k.creative(o.from)
-		if err != nil {
+	for from, to := range destinations(order) {
+		if c.Creatives[to], err = k.creative(from); err != nil {
 			return err
 		}
-		made.Index, made.Item = i, uint32(o.key)
-		c.Creatives[i] = made
-		if i+1 == len(order) || order[i+1].key != o.key {
-			c.LineItems[o.key].Creatives = c.Creatives[from : i+1 : i+1]
-			from = i + 1
+		c.Creatives[to].Index, c.Creatives[to].Item = int(to), uint32(order[to].key)
+	}
+	for from, to := 0, 1; to <= len(order); to++ {
+		if to == len(order) || order[to].key != order[from].key {
+			c.LineItems[order[from].key].Creatives = c.Creatives[from:to:to]
+			from = to
 		}
 	}
 	c.texts = k.texts.String()
@@ -83,7 +82,7 @@ func (k *compiler) orderCreatives() ([]ranked, error) {
 	return sortByKey(order), nil
 }
 
-func (k *compiler) creative(number uint32) (c Creative, err error) {
+func (k *compiler) creative(number int) (c Creative, err error) {
 	from := &k.snapshot.Creatives[number]
 	if !isLanding(from.LandingURL) {
 		return c, fmt.Errorf("creative %d has a landing URL that is no place for a redirect", from.ID)
