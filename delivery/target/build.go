@@ -101,6 +101,7 @@ func (b *builder) number() {
 		of := rule.Dimension(d)
 		b.ix.dimensions[d] = &dimension{of: of, many: of.Many(), kind: of.Kind(), values: newDictionary(texts)}
 		b.ix.dimensions[d].parse()
+		b.ix.dimensions[d].digest()
 	}
 }
 

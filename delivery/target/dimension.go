@@ -11,6 +11,10 @@ type dimension struct {
 	kind   rule.Kind
 	values dictionary
 
+	// digests are ten bits of each value's hash, where a look into the dictionary
+	// would cost more than to compute the same of a request's texts: see [Scan.maybe].
+	digests []uint16
+
 	circles  []rule.Circle   // of [rule.Near], by number
 	versions []rule.Versions // of the dimensions of versions, by number
 
@@ -67,6 +71,24 @@ func (d *dimension) parse() {
 				d.versions[i] = versions
 			}
 		}
+	}
+}
+
+// digestible is how many values make a dimension's dictionary too large for the
+// caches close to the processor.
+const digestible = 4096
+
+func digestOf(mixed uint64) uint16 { return uint16(mixed>>20) % sketchBits }
+
+// digest makes the digests of a dimension of which requests bring many values.
+func (d *dimension) digest() {
+	if !d.many || d.kind != rule.Exact || len(d.values.texts) < digestible {
+		return
+	}
+	d.digests = make([]uint16, len(d.values.texts))
+	for number, text := range d.values.texts {
+		key := d.values.key([]byte(text))
+		d.digests[number] = digestOf(d.values.mix(&key))
 	}
 }
 

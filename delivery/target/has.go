@@ -13,7 +13,13 @@ type has struct {
 	points   []rule.Point
 	versions []rule.Version
 	bits     []uint64 // numbers as a bitmap, so that a term's values are looked up in no time
+	sketch   sketch   // of a dimension with digests, when sketched
 }
+
+// sketch is a set of digests.
+type sketch [sketchBits / 64]uint64
+
+const sketchBits = 1024
 
 // add takes one value; expansions is room for what it expands to.
 func (h *has) add(d *dimension, text []byte, expansions [][]byte) [][]byte {
@@ -163,6 +169,52 @@ func (s *Scan) lookUp(d *dimension, h *has) {
 	}
 }
 
+// oneOf tells whether the request has one of a term's values.
+func (s *Scan) oneOf(d *dimension, values []uint32) bool {
+	if d.digests != nil && s.resolved&(1<<d.of) == 0 && !s.maybe(d, values) {
+		return false
+	}
+	return s.resolve(d).oneOf(d, values)
+}
+
+// maybe is false when the request has none of a term's values for certain, which
+// it tells without a look at the dictionary: a set of the hashes of what the
+// request has holds none of the values' hashes. Of a term on segments that is
+// almost always all that needs to be known.
+func (s *Scan) maybe(d *dimension, values []uint32) bool {
+	h := &s.has[d.of]
+	if s.sketched&(1<<d.of) == 0 {
+		s.sketch(d, h)
+	}
+	for _, number := range values {
+		if digest := d.digests[number]; h.sketch[digest/64]>>(digest%64)&1 != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Scan) sketch(d *dimension, h *has) {
+	s.sketched |= 1 << d.of
+	h.sketch = sketch{}
+	q := s.query
+	for i := q.first[d.of]; i != 0; {
+		f := &q.fields[i-1]
+		key := d.values.key(q.text[f.from:f.to])
+		digest := digestOf(d.values.mix(&key))
+		h.sketch[digest/64] |= 1 << (digest % 64)
+		i = f.next
+	}
+	for i := range s.supply.supplied {
+		if of := &s.supply.supplied[i]; of.dimension == d.of {
+			for _, number := range of.has.numbers {
+				digest := d.digests[number]
+				h.sketch[digest/64] |= 1 << (digest % 64)
+			}
+		}
+	}
+}
+
 // holds tells whether the request satisfies the terms. Those on the hour are not
 // looked at: planes answer them.
 func (s *Scan) holds(code terms) bool {
@@ -171,7 +223,7 @@ func (s *Scan) holds(code terms) bool {
 		end := 1 + head>>headCountShift
 		if of := rule.Dimension(head & headDimension); of != rule.HourOfWeek {
 			d := s.ix.dimensions[of]
-			if s.resolve(d).oneOf(d, code[1:end]) == (head&headExclude != 0) {
+			if s.oneOf(d, code[1:end]) == (head&headExclude != 0) {
 				return false
 			}
 		}

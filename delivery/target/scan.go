@@ -22,6 +22,7 @@ type Scan struct {
 	mask       Mask
 	has        [dimensions]has
 	resolved   uint64  // dimensions whose has is true
+	sketched   uint64  // dimensions whose has is sketched
 	planes     []plane // of the request: a row that one of them lacks does not match
 	expansions [][]byte
 
@@ -58,15 +59,17 @@ func (s *Scan) Prepare(ix *Index, q *Query) {
 	if s.ix != ix {
 		s.forget()
 	}
-	s.ix, s.query, s.supply, s.resolved = ix, q, nil, 0
+	s.ix, s.query, s.supply, s.resolved, s.sketched = ix, q, nil, 0, 0
 }
 
 // Start begins a walk over the rows of mask that match the query on supply.
 func (s *Scan) Start(supply *Supply, mask Mask) {
 	if s.supply != nil {
 		s.resolved &^= s.supply.has
+		s.sketched &^= s.supply.has
 	}
 	s.resolved &^= supply.has
+	s.sketched &^= supply.has
 	s.supply, s.mask = supply, mask
 	s.planes = s.planes[:0]
 	for _, d := range s.ix.dense {

@@ -57,12 +57,13 @@ func TestShares(t *testing.T) {
 	common := func() map[side]float64 {
 		return map[side]float64{
 			{rule.Country, false}: 0.7, {rule.DeviceType, false}: 0.4, {rule.OS, false}: 0.2,
-			{rule.Keyword, false}: 0.1, {rule.HourOfWeek, false}: 0.15,
+			{rule.Keyword, false}: 0.1, {rule.HourOfWeek, false}: 0.15, {rule.Region, false}: 0.1, {rule.Browser, false}: 0.1,
+			{rule.Language, false}: 0.1, {rule.Category, false}: 0.2, {rule.Segment, false}: 0.3,
 		}
 	}
 	network, publisher := common(), common()
 	network[side{rule.Property, false}], network[side{rule.Property, true}] = 0.1, 0.1
-	publisher[side{rule.Property, false}] = 0.97
+	publisher[side{rule.Property, false}], publisher[side{rule.Segment, false}] = 0.97, 0.97*0.3+0.03
 	f(workload.Network, network)
 	f(workload.Publisher, publisher)
 }

@@ -14,8 +14,9 @@ import (
 //     most line items fail by, size and liveness, to be compared at once.
 //   - Terms stand in the order of what they cost, those of single values first,
 //     so that the request's segments are looked at last.
-//   - Requests come with their values looked up already: the texts of the engine's
-//     queries cost a walk nothing.
+//   - Values of single-valued dimensions come looked up already: those texts of the
+//     engine's queries cost a walk nothing. Categories, keywords and segments are
+//     looked up when the first record asks for them, as the engine does it.
 type Yardstick struct {
 	code   []uint32
 	prices []float64 // by place, descending
@@ -91,12 +92,43 @@ var hourOf = func() map[string]int {
 
 // Asked is a request with its values looked up in the rules' table.
 type Asked struct {
-	size     uint32
-	hour     uint32
-	one      [int(rule.Secure) + 1]uint32 // of dimensions of one value
-	category []uint32
-	keyword  []uint32
-	segment  []uint32
+	size uint32
+	hour uint32
+	one  [int(rule.Secure) + 1]uint32 // of dimensions of one value
+
+	numbers                    map[string]uint32
+	request                    *Request
+	category, keyword, segment lazy
+}
+
+// lazy are the numbers of a request's values in one dimension, once they are asked for.
+type lazy struct {
+	known   bool
+	numbers []uint32
+}
+
+// forget makes the request as it came.
+func (a *Asked) forget() { a.category.known, a.keyword.known, a.segment.known = false, false, false }
+
+func (a *Asked) categories() []uint32 {
+	return look(&a.category, a.request.Categories, a.numbers)
+}
+
+func (a *Asked) segments() []uint32 { return look(&a.segment, a.request.Segments, a.numbers) }
+
+func (a *Asked) keywords() []uint32 { return look(&a.keyword, a.request.Keywords, a.numbers) }
+
+func look[T string | []byte](l *lazy, texts []T, numbers map[string]uint32) []uint32 {
+	if l.known {
+		return l.numbers
+	}
+	l.known, l.numbers = true, l.numbers[:0]
+	for _, text := range texts {
+		if number, known := numbers[string(text)]; known {
+			l.numbers = append(l.numbers, number)
+		}
+	}
+	return l.numbers
 }
 
 const unknown = ^uint32(0)
@@ -109,7 +141,7 @@ func Ask(r *Request, numbers map[string]uint32) *Asked {
 		}
 		return unknown
 	}
-	a := &Asked{size: uint32(r.Size), hour: uint32(r.Hour)}
+	a := &Asked{size: uint32(r.Size), hour: uint32(r.Hour), request: r, numbers: numbers}
 	for d := range a.one {
 		a.one[d] = unknown
 	}
@@ -120,15 +152,6 @@ func Ask(r *Request, numbers map[string]uint32) *Asked {
 	a.one[rule.Browser] = number(r.Browser)
 	a.one[rule.Language] = number(r.Language)
 	a.one[rule.Property] = number(newWorld().site.texts[r.Site-1])
-	for _, category := range r.Categories {
-		a.category = append(a.category, number(category))
-	}
-	for _, keyword := range r.Keywords {
-		a.keyword = append(a.keyword, number(string(keyword)))
-	}
-	for _, segment := range r.Segments {
-		a.segment = append(a.segment, number(segment))
-	}
 	return a
 }
 
@@ -142,11 +165,11 @@ func (a *Asked) matches(code []uint32) bool {
 		case rule.HourOfWeek:
 			found = values[a.hour/32]>>(a.hour%32)&1 != 0
 		case rule.Category:
-			found = meet(values, a.category)
+			found = meet(values, a.categories())
 		case rule.Keyword:
-			found = meet(values, a.keyword)
+			found = meet(values, a.keywords())
 		case rule.Segment:
-			found = meet(values, a.segment)
+			found = meet(values, a.segments())
 		default:
 			for _, value := range values {
 				if value == a.one[d] {
@@ -178,6 +201,7 @@ func meet(values, has []uint32) bool {
 
 // Best is the place of the best-priced live match, -1 without one.
 func (y *Yardstick) Best(a *Asked) int {
+	a.forget()
 	want := a.size | liveBit
 	code := y.code
 	for at, place := 0, 0; at < len(code); place++ {
@@ -204,6 +228,7 @@ func Factor(request, place int) float64 {
 
 // Value is the live match of the highest price × factor, -1 without one.
 func (y *Yardstick) Value(request int, a *Asked) int {
+	a.forget()
 	want := a.size | liveBit
 	best, value := -1, 0.0
 	code := y.code
@@ -227,6 +252,7 @@ func (y *Yardstick) Value(request int, a *Asked) int {
 
 // All appends the places of all matches, live or not.
 func (y *Yardstick) All(a *Asked, dst []uint32) []uint32 {
+	a.forget()
 	code := y.code
 	for at, place := 0, 0; at < len(code); place++ {
 		head := code[at]
