@@ -94,7 +94,7 @@ func ofSource(t *testing.T, file string) map[string]string {
 }
 
 // notOurs are set by the system or by make, and no settings.
-var notOurs = []string{"HOME", "ONLY", "PATH", "TMPDIR"}
+var notOurs = []string{"HOME", "ONLY", "PATH", "SEED", "TMPDIR"}
 
 // readDirectly lists what programs ask os.Getenv for, and Datadog's tags, whose
 // names stand in tables.
