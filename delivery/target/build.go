@@ -148,7 +148,7 @@ func (b *builder) fill() {
 	for row := range ix.item {
 		ix.item[row] = uint32(len(b.items))
 	}
-	ix.plain, ix.broad = make(plane, ix.words), make(plane, ix.words)
+	ix.plain, ix.broad, ix.single = make(plane, ix.words), make(plane, ix.words), make(plane, ix.words)
 	ix.program = program{at: make([]uint32, 1, ix.words*64+1), code: make([]uint32, 0, b.code)}
 	b.keyOf = make([]uint8, ix.words*64)
 	var asking [dimensions]plane // rows with an including term

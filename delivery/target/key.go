@@ -94,6 +94,9 @@ func (b *builder) chooseKey(row uint32, rest []rule.PackedTerm) {
 	for _, d := range b.choice {
 		if slices.ContainsFunc(rest, func(t rule.PackedTerm) bool { return t.Dimension == d && !t.Exclude }) {
 			b.keyOf[row] = uint8(d)
+			if len(rest) == 1 {
+				b.ix.single.set(row)
+			}
 			return
 		}
 	}

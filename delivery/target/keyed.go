@@ -6,7 +6,7 @@ import "math/bits"
 // so that they need no sorting and the walk over blocks picks them up in order.
 type keyed struct {
 	request signature // of the request
-	reached plane     // rows reached that match; all 0 between walks
+	reached plane     // rows reached by their access keys; all 0 between walks
 	some    []uint64  // a bit per block that reached has any in
 	used    bool      // some is not all 0
 	long    [][]entry // the long postings of the request's values
@@ -225,22 +225,28 @@ func (s *Scan) widen(w *walker) {
 	}
 }
 
-// reach looks at one row, all of it, and remembers it when it matches.
+// reach marks one row. Where there are broad rows, all blocks are looked at anyway
+// and their planes tell better than a look at each row; else the row is looked at
+// here, all of it, and marked when it matches.
 func (s *Scan) reach(row uint32) {
 	ix, k := s.ix, &s.keyed
-	if !s.mask.has(row) {
-		return
+	p := ix.partition[row/blockRows]
+	if ix.partitions[p].broad == 0 {
+		if !s.mask.has(row) {
+			return
+		}
+		if open := s.open(); open != nil && !open.has(row) {
+			return
+		}
+		if p == 0 && !anyHas(s.supply.shapes, row) {
+			return
+		}
+		if !s.holds(ix.program.all(row)) {
+			return
+		}
 	}
-	if open := s.open(); open != nil && !open.has(row) {
-		return
-	}
-	if ix.partition[row/blockRows] == 0 && !anyHas(s.supply.shapes, row) {
-		return
-	}
-	if s.holds(ix.program.all(row)) {
-		k.reached.set(row)
-		k.some[row/blockRows/64] |= 1 << (row / blockRows % 64)
-	}
+	k.reached.set(row)
+	k.some[row/blockRows/64] |= 1 << (row / blockRows % 64)
 }
 
 func anyHas(planes []plane, row uint32) bool {
@@ -253,25 +259,25 @@ func anyHas(planes []plane, row uint32) bool {
 }
 
 // loadKeyed computes a block of broad rows and of rows that were reached; of the
-// mask it holds the block already, which may have lost rows since they were.
+// mask it holds the block already. A row whose access key is all that planes do
+// not answer is sure to match once it was reached.
 func (s *Scan) loadKeyed(w *walker) bool {
 	for w.word >= w.window.to {
 		s.widen(w)
 	}
 	ix := s.ix
-	reached := s.keyed.reached.at(w.word)
-	masked := w.found
-	for i, broad := range ix.broad.at(w.word) {
-		w.found[i] &= broad
+	broad, reached := ix.broad.at(w.word), s.keyed.reached.at(w.word)
+	for i := range w.found {
+		w.found[i] &= broad[i] | reached[i]
 	}
-	s.loadDense(w, w.word)
-	some := uint64(0)
-	for i, plain := range ix.plain.at(w.word) {
-		w.unsure[i] = w.found[i] &^ plain
-		w.found[i] |= reached[i] & masked[i]
-		some |= w.found[i]
+	if !s.loadDense(w, w.word) {
+		return false
 	}
-	return some != 0
+	plain, single := ix.plain.at(w.word), ix.single.at(w.word)
+	for i := range w.found {
+		w.unsure[i] = w.found[i] &^ plain[i] &^ single[i]
+	}
+	return true
 }
 
 // hop is advance where no row is broad: from one block with reached rows to the next.

@@ -47,6 +47,7 @@ type Index struct {
 	signed     [4]rule.Dimension      // whose values a signature is made of; 0: none
 	plain      plane                  // rows that ask for nothing but what planes tell
 	broad      plane                  // rows without an access key
+	single     plane                  // rows with one, and else asking for nothing but what planes tell
 	program    program
 	hours      hours
 }
