@@ -107,6 +107,13 @@ type lazy struct {
 	numbers []uint32
 }
 
+// Clone is a copy that another goroutine may ask.
+func (a *Asked) Clone() *Asked {
+	c := *a
+	c.category, c.keyword, c.segment = lazy{}, lazy{}, lazy{}
+	return &c
+}
+
 // forget makes the request as it came.
 func (a *Asked) forget() { a.category.known, a.keyword.known, a.segment.known = false, false, false }
 
