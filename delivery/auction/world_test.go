@@ -14,7 +14,6 @@ import (
 	"github.com/hayate-ads/hayate/delivery/catalog"
 	"github.com/hayate-ads/hayate/delivery/lease"
 	"github.com/hayate-ads/hayate/internal/ad"
-	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/rule"
 	"github.com/hayate-ads/hayate/internal/snapshot"
@@ -147,11 +146,4 @@ func check(t *testing.T, c *catalog.Catalog, req *auction.Request, want ...any) 
 	if diff := cmp.Diff(want, outcomes(auction.Run(c, req, &s, nil))); diff != "" {
 		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
-}
-
-func claims(decisions []auction.Decision) (all []event.Reservation) {
-	for _, d := range decisions {
-		all = append(all, d.Claim)
-	}
-	return all
 }

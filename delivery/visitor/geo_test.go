@@ -307,8 +307,10 @@ func TestZones(t *testing.T) {
 		t.Errorf("Asia/Tokyo: %p, %p", a, b)
 	}
 	for _, name := range []string{"", "Local", "No/Where", "../../etc/passwd", strings.Repeat("x", 10_000)} {
-		if z.of([]byte(name)) != nil || z.of([]byte(name)) != nil {
-			t.Errorf("%.20q is a zone", name)
+		for range 2 { // the second time it is remembered
+			if z.of([]byte(name)) != nil {
+				t.Errorf("%.20q is a zone", name)
+			}
 		}
 	}
 	for i := range 2 * maxZones {

@@ -147,7 +147,9 @@ func readCanada(text []byte) (g Grant) {
 	}
 	b.skip(139 - b.at)
 	precise := b.int(12)>>11 == 1
-	purposes := b.int(24) | b.int(24)
+	express := b.int(24)
+	implied := b.int(24)
+	purposes := express | implied
 	if b.bad {
 		return Grant{}
 	}
