@@ -68,6 +68,7 @@ type position struct {
 	retryAt  time.Time     // not asked again before, after a refusal
 	ask      money.Micros  // how much to ask for next
 	stopped  bool
+	aside    bool // as the slot says; kept here since reviews ask it of every position, and slots are far apart
 }
 
 // held is a granted lease with what its CLOSE will repeat.
@@ -245,7 +246,8 @@ func (c *Core) granted(now time.Time, in Granted, out *Outputs) {
 
 // setAside takes a line item out of the eligible scan, or back into it.
 func (c *Core) setAside(p *position, aside bool, out *Outputs) {
-	if p.slot.Aside() != aside {
+	if p.aside != aside {
+		p.aside = aside
 		p.slot.SetAside(aside)
 		out.Changed = append(out.Changed, p.lineItem)
 	}
