@@ -41,17 +41,11 @@ func (e entry) row() uint32 { return uint32(e) }
 // have no bit in common in some byte, they do not match.
 type signature = uint32
 
-const (
-	anyValue = 0xff
-	lowBits  = 0x7f7f7f7f
-)
+const anyValue = 0xff
 
-// admits tells whether every byte of x, the common bits, is above 0: adding 127
-// carries into a byte's highest bit unless its lower seven are 0.
-func admits(row, request signature) bool {
-	x := row & request
-	return ((x&lowBits)+lowBits|x)|lowBits == ^uint32(0)
-}
+// admits tells whether a row's signature has all bits of a request's, which has
+// one in each byte.
+func admits(row, request signature) bool { return row&request == request }
 
 // parse makes the shapes of a computed dimension. What cannot be read contains
 // nothing.

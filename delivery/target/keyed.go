@@ -31,8 +31,8 @@ type window struct {
 const (
 	// short postings are looked at as a whole, for all walkers.
 	short = 32
-	// firstWindow is in words: 64 blocks.
-	firstWindow = 64 * blockWords
+	// firstWindow is in words: four blocks.
+	firstWindow = 4 * blockWords
 	windowGrows = 4
 )
 

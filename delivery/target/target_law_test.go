@@ -160,3 +160,43 @@ func TestMaskChangesWhileScanning(t *testing.T) {
 	close(stop)
 	changing.Wait()
 }
+
+// TestSeekAcrossPlacements walks long postings back and forth, for two placements
+// with the same prepared query: nothing of one may be left over for the other.
+func TestSeekAcrossPlacements(t *testing.T) {
+	t.Parallel()
+	for _, m := range mixes {
+		trial := newTrial(t, 11, m.mix, 30_000)
+		ix := trial.Index
+		for _, plan := range plans {
+			var walking, fresh target.Scan
+			walking.Force(plan)
+			fresh.Force(target.PlainPlan)
+			for i := range 60 {
+				walking.Prepare(ix, &trial.Queries[i])
+				nowhere := ix.Supply(target.Slot{Shapes: []uint16{0}})
+				for _, supply := range []*target.Supply{trial.Supplies[i], nowhere, trial.Supplies[i+1]} {
+					fresh.Prepare(ix, &trial.Queries[i])
+					fresh.Start(supply, trial.Every)
+					all := collect(&fresh)
+					walking.Start(supply, trial.Every)
+					for step := range 8 {
+						item := (step*7919 + i*104729) % 30_000
+						row, _ := ix.RowsOf(item)
+						want := -1
+						for _, found := range all {
+							if ix.Item(found) >= item {
+								want = found
+								break
+							}
+						}
+						walking.Seek(row)
+						if got := walking.Next(); got != want {
+							t.Fatalf("%s, plan %d, request %d: row %d after seeking item %d, want %d", m.name, plan, i, got, item, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
