@@ -224,8 +224,8 @@ func TestBatchesAreBounded(t *testing.T) {
 			w.core.Step(w.now, Opened{Lease: record.ID})
 		}
 	}
-	if largest > mostBatch {
-		t.Errorf("a batch of %d wants, want at most %d", largest, mostBatch)
+	if largest > 4096 { // what Postgres grants well within its time
+		t.Errorf("a batch of %d wants, want at most 4096", largest)
 	}
 	if leases, _ := w.core.Serving(); leases != items {
 		t.Errorf("%d of %d line items have a lease in the end", leases, items)
