@@ -68,6 +68,9 @@ const (
 // startKeyed takes the keyed plan from the walkers' places on.
 func (s *Scan) startKeyed() {
 	s.plan = keyedPlan
+	if s.startPosted() {
+		return
+	}
 	k, ix := &s.keyed, s.ix
 	if len(k.reached) < ix.words {
 		k.reached, k.some = make(plane, ix.words), make([]uint64, ix.words/blockWords/64+1)

@@ -48,6 +48,8 @@ type Index struct {
 	plain      plane                  // rows that ask for nothing but what planes tell
 	broad      plane                  // rows without an access key
 	single     plane                  // rows with one, and else asking for nothing but what planes tell
+	posted     []*posted              // in partitions with broad rows: dimensions that lists answer
+	complex    plane                  // rows there with a term that neither planes nor lists answer
 	program    program
 	hours      hours
 }
@@ -110,6 +112,7 @@ func New(items []Item, table *rule.Table, zones []*time.Location) (*Index, error
 	b.chooseKeys()
 	b.fill()
 	b.post()
+	b.postTerms()
 	ix.hours.words = ix.words
 	ix.hours.unknown = ix.hours.openAt(nil)
 	return ix, nil

@@ -150,8 +150,5 @@ func (t *Trial) Value(scan *target.Scan, request int) int {
 func (t *Trial) All(scan *target.Scan, request int, dst []uint32) []uint32 {
 	scan.Prepare(t.Index, &t.Queries[request])
 	scan.Start(t.Supplies[request], t.Every)
-	for row := scan.Next(); row >= 0; row = scan.Next() {
-		dst = append(dst, uint32(t.Index.Item(row)))
-	}
-	return dst
+	return scan.AppendItems(dst)
 }
