@@ -150,7 +150,7 @@ func (s *Scan) lookUp(d *dimension, h *has) {
 		q := s.query
 		for i := q.first[d.of]; i != 0; {
 			f := &q.fields[i-1]
-			s.expansions = h.add(d, q.text[f.from:f.to], s.expansions)
+			s.expansions = h.add(d, f.text, s.expansions)
 			if i = f.next; !d.many {
 				break
 			}
@@ -200,7 +200,7 @@ func (s *Scan) sketch(d *dimension, h *has) {
 	q := s.query
 	for i := q.first[d.of]; i != 0; {
 		f := &q.fields[i-1]
-		key := d.values.key(q.text[f.from:f.to])
+		key := d.values.key(f.text)
 		digest := digestOf(d.values.mix(&key))
 		h.sketch[digest/64] |= 1 << (digest % 64)
 		i = f.next

@@ -117,7 +117,7 @@ func (s *Scan) reachFiltered(d *dimension) {
 	q, partition := s.query, s.walkers[0].partition
 	for i := q.first[d.of]; i != 0; {
 		f := &q.fields[i-1]
-		text := q.text[f.from:f.to]
+		text := f.text
 		key := d.values.key(text)
 		if mixed := d.values.mix(&key); d.filter.has(mixed, partition) {
 			if number := d.values.search(text, &key, mixed); number != none {

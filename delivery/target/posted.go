@@ -221,7 +221,7 @@ func (s *Scan) meetFiltered(of *posted, met plane, p *partition, partition int) 
 	from, to := uint32(p.from*64), uint32(p.to*64)
 	for i := q.first[d.of]; i != 0; {
 		f := &q.fields[i-1]
-		text := q.text[f.from:f.to]
+		text := f.text
 		key := d.values.key(text)
 		if mixed := d.values.mix(&key); of.filter.has(mixed, partition) {
 			if number := d.values.search(text, &key, mixed); number != none {

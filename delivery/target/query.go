@@ -2,6 +2,7 @@ package target
 
 import (
 	"iter"
+	"slices"
 
 	"github.com/hayate-ads/hayate/internal/rule"
 )
@@ -18,18 +19,18 @@ type Query struct {
 	Hours *Hours // of the catalog's zones, from [Index.HoursAt]; nil: no hour of week is satisfied
 
 	fields []field
-	text   []byte
+	text   []byte // what was copied
 	// The first and the last field of each dimension, counted from 1. Fields of a
 	// dimension are chained, so that an index goes over the few that it needs.
 	first, last [dimensions]int32
 }
 
-// field is one value, text[from:to], and the next of its dimension, counted from
-// 1; 0: none.
+// field is one value, in the query's buffer or in memory of the caller, and the
+// next of its dimension, counted from 1; 0: none.
 type field struct {
-	dimension rule.Dimension
-	from, to  uint32
+	text      []byte
 	next      int32
+	dimension rule.Dimension
 }
 
 // Reset forgets everything but the buffers.
@@ -46,7 +47,7 @@ func (q *Query) Add(d rule.Dimension, value []byte) {
 	}
 	from := len(q.text)
 	q.text = append(q.text, value...)
-	q.add(d, from)
+	q.add(d, q.text[from:])
 }
 
 // AddText is Add for a string.
@@ -56,11 +57,30 @@ func (q *Query) AddText(d rule.Dimension, value string) {
 	}
 	from := len(q.text)
 	q.text = append(q.text, value...)
-	q.add(d, from)
+	q.add(d, q.text[from:])
 }
 
-func (q *Query) add(d rule.Dimension, from int) {
-	q.fields = append(q.fields, field{dimension: d, from: uint32(from), to: uint32(len(q.text))})
+// AddRef is Add without the copy: value must stay as it is until the query is
+// reset.
+func (q *Query) AddRef(d rule.Dimension, value []byte) {
+	if len(value) == 0 || int(d) >= dimensions {
+		return
+	}
+	q.add(d, value)
+}
+
+// AddRefs is AddRef for each of values.
+func (q *Query) AddRefs(d rule.Dimension, values [][]byte) {
+	q.fields = slices.Grow(q.fields, len(values))
+	for _, value := range values {
+		q.AddRef(d, value)
+	}
+}
+
+// add chains a field. What the buffer held stays where it is when it grows, so
+// earlier fields keep their texts.
+func (q *Query) add(d rule.Dimension, text []byte) {
+	q.fields = append(q.fields, field{text: text, dimension: d})
 	number := int32(len(q.fields))
 	if q.first[d] == 0 {
 		q.first[d] = number
@@ -71,11 +91,11 @@ func (q *Query) add(d rule.Dimension, from int) {
 }
 
 // Values yields the values in d, in the order in which they were added; they
-// share the query's buffer.
+// are gone with the query's reset.
 func (q *Query) Values(d rule.Dimension) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for i := q.first[d]; i != 0; i = q.fields[i-1].next {
-			if f := &q.fields[i-1]; !yield(q.text[f.from:f.to]) {
+			if f := &q.fields[i-1]; !yield(f.text) {
 				return
 			}
 		}
@@ -85,8 +105,7 @@ func (q *Query) Values(d rule.Dimension) iter.Seq[[]byte] {
 // Value is the first value in d, nil when there is none.
 func (q *Query) Value(d rule.Dimension) []byte {
 	if i := q.first[d]; i != 0 {
-		f := &q.fields[i-1]
-		return q.text[f.from:f.to]
+		return q.fields[i-1].text
 	}
 	return nil
 }
@@ -99,7 +118,7 @@ func (q *Query) Plain() rule.Request {
 		if !f.dimension.Many() && len(r[f.dimension]) > 0 {
 			continue
 		}
-		r[f.dimension] = append(r[f.dimension], string(q.text[f.from:f.to]))
+		r[f.dimension] = append(r[f.dimension], string(f.text))
 	}
 	return r
 }
