@@ -183,7 +183,7 @@ func (p *process) wire(keys *token.Keys) (err error) {
 		Bank: p.cfg.Bank.protocol(), Hold: p.cfg.Hold,
 		Silence: bankSilence, HeartbeatEvery: heartbeatEvery, Timeout: bankTimeout,
 		StopsSince: p.refresher.CreatedAt(),
-		Price:      board.price, Generation: board.generation, OnChange: board.changed, OnStop: board.setStopped,
+		Price:      board.price, Least: board.least, Generation: board.generation, OnChange: board.changed, OnStop: board.setStopped,
 	})
 	clock.Store(p.bank)
 	p.server = &server{

@@ -133,6 +133,17 @@ func (b *board) price(lineItem ad.ID) (money.Micros, bool) {
 	return item.Price, true
 }
 
+// least is how many reservations a line item needs at once, for the bank: a
+// takeover shows all its ads or none.
+func (b *board) least(lineItem ad.ID) int64 {
+	if current := b.current.Load(); current != nil {
+		if item := current.catalog.LineItem(lineItem); item != nil && item.Roadblock() == ad.AllOrNone {
+			return int64(len(item.Creatives))
+		}
+	}
+	return 1
+}
+
 // generation of what serves, 0: nothing yet.
 func (b *board) generation() uint64 {
 	if current := b.current.Load(); current != nil {

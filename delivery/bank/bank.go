@@ -36,7 +36,8 @@ type Config struct {
 	StopsSince     time.Time     // the first heartbeat asks for stops since then; the snapshot's CreatedAt
 
 	Price      func(ad.ID) (money.Micros, bool) // per impression, by the current catalog
-	Generation func() uint64                    // of the current catalog; nil: prices may change at any time
+	Least      func(ad.ID) int64                // reservations that it needs at once; nil: one
+	Generation func() uint64                    // of the current catalog; nil: both may change at any time
 	OnChange   func(lineItem ad.ID)             // its slot changed: a lease came or went, was asked for or refused
 	OnStop     func(postgres.Stop)
 }
@@ -69,7 +70,7 @@ func New(cfg Config) *Bank {
 	}
 	b.core = NewCore(Rules{
 		Hold: cfg.Hold, Silence: cfg.Silence, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
-		Price: cfg.Price, Generation: cfg.Generation, MintID: ulid.Make, Process: b.Process,
+		Price: cfg.Price, Least: cfg.Least, Generation: cfg.Generation, MintID: ulid.Make, Process: b.Process,
 	}, cfg.Book)
 	b.clock = newClock(cfg.Silence, &b.core.horizon)
 	b.started = b.clock.now()

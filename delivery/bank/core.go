@@ -29,8 +29,11 @@ type Rules struct {
 	// Price returns a line item's price of one impression, false when the
 	// catalog does not know the line item.
 	Price func(ad.ID) (money.Micros, bool)
-	// Generation changes whenever prices may have: while it stays, those of leases
-	// in service are not looked up again. Nil: they always are.
+	// Least returns how many reservations a line item needs at once: as many as it
+	// has ads, where it shows all of them or none. Nil: one.
+	Least func(ad.ID) int64
+	// Generation changes whenever Price or Least may have: while it stays, they are
+	// not looked up again. Nil: they always are.
 	Generation func() uint64
 	// MintID returns a fresh ULID; the simulator's are seeded.
 	MintID func() ulid.ULID
@@ -60,6 +63,7 @@ type Core struct {
 type position struct {
 	lineItem ad.ID
 	price    money.Micros
+	least    int64 // reservations that it needs at once, at least 1
 	slot     *lease.Slot
 	serving  *held         // in the slot
 	next     *held         // granted, its OPEN not durable yet
@@ -183,6 +187,7 @@ func (c *Core) want(p *position, out *Outputs) {
 		Lease: c.rules.MintID(), LineItem: p.lineItem,
 		Micros:      min(p.ask, lease.MaxMicros),
 		Impressions: min(int64(p.ask/p.price)+1, lease.MaxReservations),
+		Least:       p.least,
 	}
 }
 

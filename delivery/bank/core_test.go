@@ -23,6 +23,7 @@ type world struct {
 	now    time.Time
 	ids    uint64
 	price  map[ad.ID]money.Micros
+	least  map[ad.ID]int64              // reservations at once
 	looks  int                          // at a price
 	edits  uint64                       // of prices
 	asks   [][]postgres.Want            // unanswered batches
@@ -46,7 +47,7 @@ func newWorld(fatal func(string, ...any)) *world {
 		now: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC), price: map[ad.ID]money.Micros{1: 1000, 2: 2500, 3: 0},
 		opened: map[ulid.ULID]event.Lease{}, synced: map[ulid.ULID]bool{}, closed: map[ulid.ULID]event.Lease{}, used: map[ulid.ULID]money.Micros{},
 		tokens: map[ulid.ULID]int64{}, last: map[ulid.ULID]time.Time{}, grants: map[ulid.ULID]postgres.Grant{},
-		live: map[ad.ID]bool{}, aside: map[ad.ID]bool{}, fatal: fatal,
+		least: map[ad.ID]int64{}, live: map[ad.ID]bool{}, aside: map[ad.ID]bool{}, fatal: fatal,
 	}
 	w.core = NewCore(Rules{
 		Hold: hold, Silence: 180 * time.Second, AskEvery: time.Second, PermitTTL: 30 * time.Minute,
@@ -55,6 +56,7 @@ func newWorld(fatal func(string, ...any)) *world {
 			p, ok := w.price[id]
 			return p, ok
 		},
+		Least:      func(id ad.ID) int64 { return max(w.least[id], 1) },
 		Generation: func() uint64 { return w.edits },
 		MintID:     w.mint, Process: func() ulid.ULID { return ulid.ULID{1} },
 	}, &w.book)
@@ -95,6 +97,15 @@ func (w *world) step(input any) {
 	}
 	if len(out.Ask) > 0 {
 		w.asks = append(w.asks, out.Ask)
+	}
+	wishes := 0
+	for _, p := range w.core.positions {
+		if p.asked.LineItem != 0 {
+			wishes++
+		}
+	}
+	if wishes != w.core.asking {
+		w.fatal("%d wishes are counted as %d", wishes, w.core.asking)
 	}
 	for id := range w.price {
 		if (w.book.Slot(id).Load() != nil) != w.live[id] {
@@ -174,6 +185,11 @@ func TestCoreKeepsTheProtocol(t *testing.T) {
 					w.reserve(id)
 				}
 			},
+			"price": func(t *rapid.T) {
+				w.price[lineItem.Draw(t, "line item")] = money.Micros(rapid.Int64Range(0, 5000).Draw(t, "price"))
+				w.edits++
+			},
+			"small batches": func(t *rapid.T) { w.core.batch = rapid.IntRange(1, 2).Draw(t, "batch") },
 			"tick": func(t *rapid.T) {
 				w.now = w.now.Add(time.Duration(rapid.IntRange(1, 400_000).Draw(t, "ms")) * time.Millisecond)
 				w.step(Tick{})

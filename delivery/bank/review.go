@@ -3,6 +3,7 @@ package bank
 import (
 	"time"
 
+	"github.com/hayate-ads/hayate/delivery/lease"
 	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
@@ -12,6 +13,9 @@ import (
 func (c *Core) review(now time.Time, out *Outputs) {
 	reprice := c.reprice()
 	for _, p := range c.order {
+		if reprice { // also of those whose lease is still on its way: it may have become too small
+			c.price(p)
+		}
 		if p.next != nil && !p.next.retryAt.IsZero() && !now.Before(p.next.retryAt) {
 			p.next.retryAt = time.Time{}
 			out.Open = append(out.Open, p.next.record)
@@ -27,15 +31,10 @@ func (c *Core) review(now time.Time, out *Outputs) {
 		if p.serving == nil {
 			continue
 		}
-		if reprice {
-			if price, known := c.rules.Price(p.lineItem); known {
-				p.price = price // an edit may have put it beyond what the lease has left
-			}
-		}
 		left, impressions := p.serving.lease.Left()
 		switch {
 		case c.over(now, p, left, impressions):
-			touched := p.serving.lease.FirstAt() != 0 || left < p.price
+			touched := p.serving.lease.FirstAt() != 0 || p.tooSmall(left, impressions)
 			c.remember(now, p)
 			c.retire(now, p, out)
 			if touched {
@@ -61,12 +60,32 @@ func (c *Core) reprice() bool {
 	return changed
 }
 
+// price looks up what a line item costs and needs, and tells whether the catalog
+// knows it.
+func (c *Core) price(p *position) bool {
+	price, known := c.rules.Price(p.lineItem)
+	if !known {
+		return false
+	}
+	p.price, p.least = price, 1
+	if c.rules.Least != nil {
+		p.least = min(max(c.rules.Least(p.lineItem), 1), lease.MaxReservations)
+	}
+	return true
+}
+
+// tooSmall tells whether what a lease has left is of no use to the line item. A
+// permit's is as soon as there is a price.
+func (p *position) tooSmall(left money.Micros, impressions int64) bool {
+	return impressions < p.least || (p.price > 0 && int64(left/p.price) < p.least)
+}
+
 // over tells whether a lease can serve no more: used up, past its window, or of
 // full age since its first reservation (design §5.8).
 func (c *Core) over(now time.Time, p *position, left money.Micros, impressions int64) bool {
 	l := p.serving.lease
-	if left < p.price || impressions == 0 || now.UnixMicro() >= l.Until {
-		return true // of a permit nothing is left as soon as there is a price
+	if p.tooSmall(left, impressions) || now.UnixMicro() >= l.Until {
+		return true
 	}
 	first := l.FirstAt()
 	return first != 0 && now.UnixMicro()-first >= p.serving.maxAge.Microseconds()
@@ -99,9 +118,11 @@ func (c *Core) remember(now time.Time, p *position) {
 	if first == 0 || p.serving.permit {
 		return
 	}
-	granted, _ := p.serving.lease.Granted()
-	left, _ := p.serving.lease.Left()
-	used := granted - left
+	granted, count := p.serving.lease.Granted()
+	left, impressions := p.serving.lease.Left()
+	// At the line item's price, which says how many impressions a lease is good
+	// for, though the second price may have taken less.
+	used := max(granted-left, p.price*money.Micros(count-impressions))
 	elapsed := max(now.UnixMicro()-first, 100_000)
 	ask := used.MulDiv(asideFor.Microseconds(), elapsed)
 	p.ask = max(min(ask, granted*8), granted/8, p.price*5)
@@ -117,10 +138,9 @@ func (c *Core) succeed(now time.Time, p *position, out *Outputs) {
 
 // fresh gets a line item's next lease, at the price that the catalog has now.
 func (c *Core) fresh(now time.Time, p *position, out *Outputs) {
-	price, known := c.rules.Price(p.lineItem)
-	switch p.price = price; {
-	case !known:
-	case price == 0:
+	switch {
+	case !c.price(p):
+	case p.price == 0:
 		c.mint(now, p, out)
 	default:
 		c.want(p, out)

@@ -65,12 +65,13 @@ func (a allotment) allot(want Want) (Amount, Refusal) {
 			asked = min(asked, int64((want.Micros+a.price-1)/a.price))
 		}
 	}
-	if left < 1 || most < 1 {
+	least := max(1, want.Least)
+	if left < least || most < least {
 		return Amount{}, RefusedSpent
 	}
-	smallest := int64(smallestLease)
+	smallest := max(least, smallestLease)
 	if left < fewLeft {
-		smallest = 1
+		smallest = least
 	}
 	mayHold := max(1, min(left/(2*smallest), max(1, a.live)))
 	if !a.holds && a.holders >= mayHold {

@@ -38,6 +38,12 @@ func TestAllot(t *testing.T) {
 	f("one left, held by another", allotment{price: 10, left: left(19), live: 9, holders: 1}, want(10, 1), 0, RefusedHolders)
 	f("one left, held by itself", allotment{price: 10, left: left(19), live: 9, holders: 1, holds: true}, want(10, 1), 1, "")
 	f("price 0: a permit", allotment{price: 0, left: left(0), live: 2}, want(0, 65536), 65536, "")
+	three := func(micros money.Micros) Want { return Want{Micros: micros, Impressions: 65536, Least: 3} }
+	f("three at once of four left", allotment{price: 10, left: left(49), live: 9}, three(10), 3, "")
+	f("three at once of two left", allotment{price: 10, left: left(29), live: 9}, three(10), 0, RefusedSpent)
+	f("three at once, held by as many as have three", allotment{price: 10, left: left(130), live: 9, holders: 2}, three(10), 0, RefusedHolders)
+	f("three at once beyond any lease", allotment{price: 1 << 45, left: unlimited, live: 1}, three(MaxLeaseMicros), 0, RefusedSpent)
+	f("three at once of plenty", allotment{price: 10, left: left(10_000), live: 1}, three(1000), 100, "")
 	f("impressions limit too", allotment{price: 10, left: Amount{Micros: 1 << 40, Impressions: 300}, live: 1}, want(1<<40, 65536), 150, "")
 }
 
@@ -53,14 +59,16 @@ func TestAllotStaysWithinWhatIsLeft(t *testing.T) {
 			live: rapid.Int64Range(0, 100).Draw(t, "live"), holders: rapid.Int64Range(0, 100).Draw(t, "holders"),
 			holds: rapid.Bool().Draw(t, "holds"),
 		}
+		least := rapid.SampledFrom([]int64{0, 1, 2, 7, 64, 65_537}).Draw(t, "least")
 		amount, refused := a.allot(Want{
+			Least:       least,
 			Micros:      money.Micros(rapid.Int64Range(0, int64(MaxLeaseMicros)).Draw(t, "wanted")),
 			Impressions: rapid.Int64Range(1, MaxLeaseImpressions).Draw(t, "wanted impressions"),
 		})
 		switch {
 		case refused != "" && amount != (Amount{}):
 			t.Fatalf("refused as %s, and granted %+v", refused, amount)
-		case refused == "" && amount.Impressions < 1:
+		case refused == "" && amount.Impressions < max(least, 1):
 			t.Fatalf("granted %+v", amount)
 		case amount.Micros > a.left.Micros || amount.Impressions > a.left.Impressions:
 			t.Fatalf("granted %+v of %+v", amount, a.left)

@@ -17,6 +17,7 @@ type Want struct {
 	LineItem    ad.ID
 	Micros      money.Micros // what it expects to reserve until it asks again; the bank may grant less, or a little more
 	Impressions int64        // likewise, 1 to 65536
+	Least       int64        // fewer impressions are of no use, and not granted; 0: one will do
 }
 
 // Grant answers one [Want].
