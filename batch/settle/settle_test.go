@@ -333,6 +333,43 @@ func TestPriceZeroIsCountedWithoutMoney(t *testing.T) {
 	}
 }
 
+// TestClicksAndConversionsChargeNothingYet: what bills later than the impression
+// takes nothing from a lease, whatever price its token names. Each event counts
+// once, and the lease's money comes back.
+func TestClicksAndConversionsChargeNothingYet(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.process()
+	bills := []event.Bills{event.BillsClick, event.BillsConversion}
+	for _, b := range bills {
+		item := w.lineItem(1000, 500)
+		// The line item cost by the impression when this was granted.
+		grant := w.grant(a, item.ID, 10)
+		permit := postgres.Grant{Lease: newULID(noon), LineItem: item.ID, Day: event.Day(noon.Unix() / 86400), Impressions: 65536}
+		w.log(a, event.Record{Type: event.Open, Lease: leaseOf(permit)})
+		free, priced := w.token(a, permit, 0), w.token(a, grant, 0)
+		free.Price, free.BidPrice, free.Bills, priced.Bills = 0, 0, b, b
+		for _, r := range []event.Reservation{free, priced} {
+			for _, kind := range []event.Type{event.Impression, event.Click, event.Click, event.Impression} {
+				w.log(a, landing(kind, r))
+			}
+		}
+		w.log(a, w.closing(grant, 1))
+		w.log(a, w.closing(permit, 0))
+	}
+	w.ship(a)
+	if stats := w.settle(); len(stats.Odd) != 0 || stats.Charged != 0 || stats.Overage != 0 {
+		t.Errorf("settled: %+v", stats)
+	}
+	w.pass(hold+w.cfg.Bank.Margin+5*time.Second, a)
+	got, n := w.totals(), int64(len(bills))
+	// A permit's impressions are in the ledger, and no account knows of them.
+	want := totals{Impressions: 2 * n, Clicks: 2 * n, ChargedN: 2 * n, SettledN: n, LeaseSettledN: n, Bits: 4 * n}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestUnknownLeaseGetsItsDay: an event overtakes the OPEN of a lease that the
 // database forgot, at an hour when the advertiser's day is not UTC's.
 func TestUnknownLeaseGetsItsDay(t *testing.T) {
