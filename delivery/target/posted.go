@@ -2,6 +2,7 @@ package target
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/hayate-ads/hayate/internal/rule"
 )
@@ -299,35 +300,45 @@ func (s *Scan) AppendItems(dst []uint32) []uint32 {
 		s.startKeyed()
 	}
 	for {
-		for ; w.step < blockWords; w.step++ {
-			dst = s.appendWord(w, dst)
-			if w.step+1 < blockWords {
-				w.bits = w.found[w.step+1]
-			}
-		}
+		dst = s.appendBlock(w, dst)
 		if !s.advance(w, w.end) {
 			return dst
 		}
 	}
 }
 
-// appendWord appends what is left of the word at hand.
-func (s *Scan) appendWord(w *walker, dst []uint32) []uint32 {
-	row := uint32(w.word+w.step) * 64
-	unsure := w.unsure[w.step]
-	if unsure&w.bits == 0 {
-		for set := w.bits; set != 0; set &= set - 1 {
-			dst = append(dst, s.ix.item[row+uint32(bits.TrailingZeros64(set))])
+// appendBlock appends what is left of the block at hand. There is room for all of
+// it before the first, and words are cut off whole, so that an item costs a
+// nanosecond.
+func (s *Scan) appendBlock(w *walker, dst []uint32) []uint32 {
+	n := len(dst)
+	dst = slices.Grow(dst, blockRows)[:n+blockRows]
+	set := w.bits
+	for step := w.step; step < blockWords; {
+		row := (w.word + step) * 64
+		if unsure := set & w.unsure[step]; unsure != 0 {
+			set &^= s.failing(uint32(row), unsure)
 		}
-		w.bits = 0
-		return dst
-	}
-	for set := w.bits; set != 0; set &= set - 1 {
-		bit := uint32(bits.TrailingZeros64(set))
-		if unsure>>bit&1 == 0 || s.holds(s.ix.program.sparse(row+bit)) {
-			dst = append(dst, s.ix.item[row+bit])
+		items := (*[64]uint32)(s.ix.item[row : row+64])
+		for ; set != 0; set &= set - 1 {
+			dst[n] = items[bits.TrailingZeros64(set)&63]
+			n++
+		}
+		if step++; step < blockWords {
+			set = w.found[step]
 		}
 	}
-	w.bits = 0
-	return dst
+	w.step, w.bits = blockWords, 0
+	return dst[:n]
+}
+
+// failing is those among 64 rows' bits whose rows do not match after all.
+func (s *Scan) failing(row uint32, unsure uint64) (failing uint64) {
+	for ; unsure != 0; unsure &= unsure - 1 {
+		bit := uint32(bits.TrailingZeros64(unsure))
+		if !s.holds(s.ix.program.sparse(row + bit)) {
+			failing |= 1 << bit
+		}
+	}
+	return failing
 }

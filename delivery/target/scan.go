@@ -12,9 +12,11 @@ import (
 //
 // A walk has two plans. The plain one goes over all rows of the partitions at
 // hand: the best when many rows match, since the first block has a match then,
-// and the caller mostly wants no more. The keyed one goes over broad rows only
-// and reaches all others by their access keys; it takes over when the first
-// blocks were not enough, or at once when there are hardly any broad rows.
+// and the caller mostly wants no more. The keyed one takes over when the first
+// blocks were not enough, or at once when there are hardly any broad rows, which
+// are those without an access key. In a partition without any it goes from one row
+// that is reached by its key to the next; in the others it still goes over all
+// blocks, but lists answer what would have to be checked row by row: see [posted].
 type Scan struct {
 	ix         *Index
 	query      *Query

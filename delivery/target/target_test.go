@@ -255,6 +255,8 @@ func TestIndexAgreesWithPlainEvaluator(t *testing.T) {
 				if got := itemsOf(ix, rows); !slices.Equal(got, want) {
 					t.Fatalf("plan %d: index finds %v, the plain evaluator %v", plan, got, want)
 				}
+				scan.Start(supply, mask)
+				checkAll(t, ix, &scan, rows, rapid.IntRange(0, len(rows)).Draw(t, "before"))
 				checkSeek(t, ix, &scan, rows, len(items))
 			}
 			if len(items) > 0 {
@@ -262,6 +264,20 @@ func TestIndexAgreesWithPlainEvaluator(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkAll asks for all items at once, after some steps, of a walk that found rows.
+func checkAll(t *rapid.T, ix *target.Index, scan *target.Scan, rows []int, before int) {
+	for range before {
+		scan.Next()
+	}
+	var want []uint32
+	for _, row := range rows[before:] {
+		want = append(want, uint32(ix.Item(row)))
+	}
+	if got := scan.AppendItems(nil); !slices.Equal(got, want) {
+		t.Fatalf("all items after %d rows: %v, want %v", before, got, want)
+	}
 }
 
 // checkSeek goes to random rows, forward and back, of a walk that found rows.
@@ -332,6 +348,14 @@ func TestManyPairs(t *testing.T) {
 			scan.Start(ix.Supply(a.slot), ix.All())
 			if got := itemsOf(ix, collect(&scan)); !slices.Equal(got, want) {
 				t.Fatalf("request %d, plan %d: index finds %v, the plain evaluator %v", i, plan, got, want)
+			}
+			scan.Start(ix.Supply(a.slot), ix.All())
+			var at []int
+			for _, item := range scan.AppendItems(nil) {
+				at = append(at, int(item))
+			}
+			if got := slices.Compact(at); !slices.Equal(got, want) {
+				t.Fatalf("request %d, plan %d: all at once %v, the plain evaluator %v", i, plan, got, want)
 			}
 		}
 	}
