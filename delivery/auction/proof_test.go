@@ -60,7 +60,7 @@ func (c *tally) count(got []auction.Decision, m *model) {
 
 func (c *tally) check(t *testing.T) {
 	t.Helper()
-	t.Logf("%d decisions: %v", c.n, c.kinds)
+	t.Logf("figure auction.decisions %d decisions (%v)", c.n, c.kinds)
 	want := []string{"sponsorship", "guaranteed", "auction", "house", "companion", "second price",
 		"unknown_placement", "no_match", "below_floor", "excluded", "no_creative", "no_lease"}
 	for _, kind := range want {

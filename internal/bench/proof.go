@@ -25,6 +25,9 @@ type proof struct {
 
 var proofs = []proof{
 	{name: "snapshot", args: []string{"-run", "Corruptions", "./delivery/refresh"}},
+	{name: "rule", env: []string{"PROOF=1"}, args: []string{"-run", "NormaliseKeepsTheMeaning|Bombs|Largest|Contradictions", "./internal/rule"}},
+	{name: "target", env: []string{"PROOF=1"}, args: []string{"-run", "ManyPairs|AgreesWithPlainEvaluator", "./delivery/target"}},
+	{name: "auction", env: []string{"PROOF=1"}, args: []string{"-run", "Model|Explained|Replay", "./delivery/auction"}},
 	{name: "eventlog", env: []string{"PROOF=1"}, args: []string{"-run", "TestCrash$", "./delivery/eventlog"}},
 	{name: "circle", args: []string{"-tags", "e2e", "-run", "TestCircle", "./internal/e2e"}},
 	{name: "browser", args: []string{"-tags", "e2e", "-run", "TestBrowser", "./internal/e2e"}},

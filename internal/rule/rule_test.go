@@ -155,7 +155,7 @@ func TestNormaliseKeepsTheMeaning(t *testing.T) {
 			return
 		}
 	}
-	t.Logf("%d pairs: %d matched, %d did not", matched+missed, matched, missed)
+	t.Logf("figure rule.pairs %d pairs (%d matched)", matched+missed, matched)
 	if matched < want/10 || missed < want/10 {
 		t.Errorf("%d requests matched and %d did not: the test tells little", matched, missed)
 	}
