@@ -2,7 +2,6 @@ package visitor
 
 import (
 	"bytes"
-	"hash/maphash"
 
 	"github.com/hayate-ads/hayate/internal/event"
 )
@@ -53,35 +52,6 @@ type agent struct {
 
 	mobile, tablet, tv, webview bool
 	rank                        uint8 // of browser: the higher one counts
-}
-
-// agents remembers user agents: reading one costs as much as all else that is
-// asked of a device.
-type agents struct {
-	cache cache[rememberedAgent]
-	seed  maphash.Seed // nobody outside can tell which ones share a slot
-}
-
-type rememberedAgent struct {
-	text []byte
-	agent
-}
-
-// of reads a user agent, or remembers it.
-func (m *agents) of(userAgent []byte) agent {
-	text := clip(userAgent)
-	key := maphash.Bytes(m.seed, text)
-	slot := m.cache.at(key)
-	if kept := slot.kept.Load(); kept != nil && bytes.Equal(kept.text, text) {
-		return kept.agent
-	}
-	if !slot.again(key) {
-		return readAgent(text)
-	}
-	// The copy outlives the request, and what is read of it points into it.
-	own := bytes.Clone(text)
-	slot.kept.Store(&rememberedAgent{own, readAgent(own)})
-	return readAgent(text)
 }
 
 // readAgent reads a user agent: a product, the platform in parentheses, and more

@@ -3,7 +3,6 @@ package visitor
 import (
 	"bytes"
 
-	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
 )
@@ -20,16 +19,16 @@ type App struct {
 	Located       bool
 }
 
-// device is who asks with what: by what an app states, then by client hints, then
+// reading is what a visitor asks with: by what an app states, then by client hints, then
 // by the user agent.
-type device struct {
+type reading struct {
 	agent
 	maker []byte // stated
 	known bool   // something was said at all
 }
 
-func readDevice(a agent, h *Hints, app *App) (d device) {
-	d.agent = a
+func readDevice(h *Hints, app *App) (d reading) {
+	d.agent = readAgent(h.UserAgent)
 	d.known = len(h.UserAgent)+len(h.Mobile)+len(h.Platform)+len(app.OS) > 0
 	if len(h.UserAgent) > 0 && d.os == "" {
 		d.os = OtherOS
@@ -54,7 +53,7 @@ func readDevice(a agent, h *Hints, app *App) (d device) {
 
 // readBrands takes the browser from the hints. The full versions are sent on
 // request only, and the user agent's are as good as the short ones.
-func (d *device) readBrands(h *Hints) {
+func (d *reading) readBrands(h *Hints) {
 	for _, list := range [...][]byte{h.FullVersions, h.Brands} {
 		if browser, version := brand(list); browser != "" {
 			if browser == d.browser && len(version) < len(d.version) {
@@ -83,7 +82,7 @@ func kindOf(a *agent, mobile []byte) event.DeviceType {
 }
 
 // state takes what an app says of its device.
-func (d *device) state(app *App) {
+func (d *reading) state(app *App) {
 	if os := statedOS(app.OS); os != "" {
 		if os != d.os {
 			d.osVersion, d.model = nil, nil
@@ -119,59 +118,43 @@ func statedOS(name []byte) OS {
 	return OtherOS
 }
 
-// describe adds the device to q, with buf for scratch.
-func (d *device) describe(q *target.Query, buf []byte) []byte {
+// spell adds to p the device as rules ask for it.
+func (d *reading) spell(p *parts) {
 	if d.known {
-		q.AddText(rule.DeviceType, d.kind.String())
+		p.add(rule.DeviceType, d.kind.String())
 	}
-	q.AddText(rule.OS, string(d.os))
-	q.AddText(rule.Browser, string(d.browser))
-	buf = addVersion(q, rule.OSVersion, string(d.os), d.osVersion, buf)
-	buf = addVersion(q, rule.BrowserVersion, string(d.browser), d.version, buf)
+	p.add(rule.OS, string(d.os))
+	p.add(rule.Browser, string(d.browser))
+	p.addVersion(rule.OSVersion, string(d.os), d.osVersion)
+	p.addVersion(rule.BrowserVersion, string(d.browser), d.version)
 	if len(d.model) > maxWord {
 		d.model = nil
 	}
 	if len(d.maker) > 0 {
-		buf = addLower(q, rule.DeviceMake, d.maker, buf)
+		p.addLower(rule.DeviceMake, d.maker)
 	} else {
-		q.AddText(rule.DeviceMake, makerOf(d.os, d.model))
+		p.add(rule.DeviceMake, makerOf(d.os, d.model))
 	}
-	return addLower(q, rule.DeviceModel, d.model, buf)
-}
-
-// maxWord bounds the names of makers and models, in bytes.
-const maxWord = 100
-
-// addLower adds a text in lower case, unless it is no text.
-func addLower(q *target.Query, d rule.Dimension, text, buf []byte) []byte {
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 || len(text) > maxWord {
-		return buf
-	}
-	lower, ok := appendLower(buf[:0], text)
-	if ok {
-		q.Add(d, lower)
-	}
-	return lower
+	p.addLower(rule.DeviceModel, d.model)
 }
 
 // addVersion adds a name and a version as rules ask for them: "ios 16.2". Of a
 // version, the numbers at its beginning count; zeros at its end, such as the three
 // that Chrome sends in place of its own, say nothing and are left out.
-func addVersion(q *target.Query, d rule.Dimension, name string, version, buf []byte) []byte {
+func (p *parts) addVersion(d rule.Dimension, name string, version []byte) {
 	if name == "" || name == string(OtherOS) {
-		return buf
+		return
 	}
-	buf = append(append(buf[:0], name...), ' ')
-	from, dots, digit := len(buf), 0, false
+	p.text = append(append(p.text, name...), ' ')
+	from, dots, digit := len(p.text), 0, false
 	for _, c := range version[:min(len(version), maxVersion)] {
 		isDot := c == '.' || c == '_'
 		switch {
 		case isDot && digit:
-			buf = append(buf, '.')
+			p.text = append(p.text, '.')
 			dots++
 		case c >= '0' && c <= '9':
-			buf = append(buf, c)
+			p.text = append(p.text, c)
 		default:
 			version = nil // a letter, or a second dot: it ends here
 		}
@@ -179,14 +162,14 @@ func addVersion(q *target.Query, d rule.Dimension, name string, version, buf []b
 			break
 		}
 	}
-	for dots > 0 && (buf[len(buf)-1] == '.' || dots > 1 && bytes.HasSuffix(buf, []byte(".0"))) {
-		buf = buf[:bytes.LastIndexByte(buf, '.')]
+	for dots > 0 && (p.text[len(p.text)-1] == '.' || dots > 1 && bytes.HasSuffix(p.text, []byte(".0"))) {
+		p.text = p.text[:bytes.LastIndexByte(p.text, '.')]
 		dots--
 	}
-	if len(buf) > from {
-		q.Add(d, buf)
+	if len(p.text) == from {
+		p.undo()
 	}
-	return buf
+	p.end(d)
 }
 
 // maxVersion bounds a version's length, in bytes.

@@ -41,8 +41,10 @@ var deviceDimensions = []rule.Dimension{
 
 func deviceOf(h Hints, app App) string {
 	var q target.Query
-	d := readDevice(readAgent(h.UserAgent), &h, &app)
-	d.describe(&q, nil)
+	var p parts
+	d := readDevice(&h, &app)
+	d.spell(&p)
+	p.refer(&q, 0)
 	var values []string
 	for _, dimension := range deviceDimensions {
 		value := string(q.Value(dimension))

@@ -10,6 +10,16 @@ const maxLanguages = 16
 // (RFC 9110, 12.5.4) or a single tag ("ja-JP") prefers: of those with the highest
 // weight the first that has such a code. ok is false when none has.
 func language(header []byte) (code [2]byte, ok bool) {
+	// Nothing weighs more than a first entry without a weight, as nearly all have it.
+	end := 0
+	for end < len(header) && header[end] != ',' && header[end] != ';' {
+		end++
+	}
+	if end == len(header) || header[end] == ',' {
+		if code, ok = primary(header[:end]); ok {
+			return code, ok
+		}
+	}
 	best := -1
 	for range maxLanguages {
 		entry, rest, more := bytes.Cut(header, []byte{','})

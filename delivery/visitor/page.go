@@ -5,19 +5,23 @@ import (
 
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/rule"
-	"github.com/hayate-ads/hayate/internal/taxonomy"
 )
 
 // address is what targeting asks of a page's URL.
 type address struct {
 	host   []byte // as it stands in the URL, in any case
 	path   []byte // from its first slash on; empty: none
+	prefix []byte // host and path as rules spell them, where they stand so in the URL
 	secure bool   // https
 }
 
 // readURL reads an absolute http or https URL (RFC 3986). Others have no place on
 // the web that a rule could name, and are as if not there.
 func readURL(url []byte) (a address, ok bool) {
+	if a, ok = plainHost(url); ok {
+		a.readPath()
+		return a, true
+	}
 	scheme, rest, found := bytes.Cut(url, []byte("://"))
 	switch {
 	case found && foldedEqual(scheme, "https"):
@@ -45,6 +49,51 @@ func readURL(url []byte) (a address, ok bool) {
 		}
 	}
 	return a, isHost(a.host)
+}
+
+// plainHost reads the host of a URL as browsers write nearly all, in lower case
+// and without user and port. The rest of the URL is in path.
+func plainHost(url []byte) (a address, ok bool) {
+	rest, secure := after(url, "https://")
+	if a.secure = secure; !secure {
+		if rest, ok = after(url, "http://"); !ok {
+			return a, false
+		}
+	}
+	last, end := byte('.'), 0
+	for ; end < len(rest) && hostBytes[rest[end]]; end++ {
+		c := rest[end]
+		if c == '.' && last == '.' {
+			return a, false
+		}
+		last = c
+	}
+	if last == '.' || end > rule.MaxHost || end < len(rest) && rest[end] != '/' {
+		return a, false
+	}
+	a.host, a.path, a.prefix = rest[:end], rest[end:], rest
+	return a, true
+}
+
+var hostBytes = func() (table [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789-_.") {
+		table[c] = true
+	}
+	return table
+}()
+
+// readPath ends the path of a plain URL. Its prefix ends there, too, unless a rule
+// spells it otherwise.
+func (a *address) readPath() {
+	plain, end := true, 0
+	for ; end < len(a.path) && a.path[end] != '?' && a.path[end] != '#'; end++ {
+		plain = plain && a.path[end] > ' ' && a.path[end] < 0x7f
+	}
+	a.path = a.path[:end]
+	a.prefix = a.prefix[:len(a.host)+end]
+	if !plain || end > rule.MaxURL {
+		a.prefix = nil
+	}
 }
 
 // isHost accepts names as they travel: letters, digits, hyphens, underscores and
@@ -121,7 +170,11 @@ func (v *Visitor) describePage(q *target.Query) {
 	} else {
 		q.AddText(rule.Secure, "no")
 	}
-	if !v.Elsewhere {
+	switch {
+	case v.Elsewhere:
+	case a.prefix != nil:
+		q.AddRef(rule.URLPrefix, a.prefix)
+	default:
 		v.buf = a.appendPrefix(v.buf[:0])
 		q.Add(rule.URLPrefix, v.buf)
 	}
@@ -130,7 +183,10 @@ func (v *Visitor) describePage(q *target.Query) {
 // On tells whether a page is on a domain or one of its subdomains; a page without
 // an address that we can read is on none.
 func On(url []byte, domain string) bool {
-	a, ok := readURL(url)
+	a, ok := plainHost(url)
+	if !ok {
+		a, ok = readURL(url)
+	}
 	if !ok || len(a.host) < len(domain) || domain == "" {
 		return false
 	}
@@ -139,30 +195,4 @@ func On(url []byte, domain string) bool {
 		return false
 	}
 	return foldedPrefix(a.host[behind:], domain)
-}
-
-// families are the prefixes of categories by AdCOM's number of their taxonomy:
-// content taxonomies only, not those of products and audiences.
-var families = [...]string{0: "iab1/", 1: "iab1/", 2: "iab2/", 5: "iab2/", 6: "iab2/", 7: "iab3/", 9: "iab3/"}
-
-// maxCategory bounds a category's id, in bytes: none has more than ten.
-const maxCategory = 16
-
-// describeCategories adds what the page is about. Ids that no taxonomy has are
-// left out and counted: publishers send what their content systems made up, and
-// an ad that they do not hinder is better than none.
-func (v *Visitor) describeCategories(q *target.Query) {
-	v.Unknown = 0
-	family := ""
-	if v.Cattax >= 0 && v.Cattax < len(families) {
-		family = families[v.Cattax]
-	}
-	for _, id := range v.Categories {
-		v.buf = append(append(v.buf[:0], family...), id[:min(len(id), maxCategory)]...)
-		if family == "" || len(id) > maxCategory || !taxonomy.Known(alias(v.buf)) {
-			v.Unknown++
-			continue
-		}
-		q.Add(rule.Category, v.buf)
-	}
 }

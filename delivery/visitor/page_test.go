@@ -1,6 +1,7 @@
 package visitor
 
 import (
+	"bytes"
 	"net/url"
 	"strings"
 	"testing"
@@ -142,6 +143,9 @@ func FuzzURL(f *testing.F) {
 			return
 		}
 		prefix := a.appendPrefix(nil)
+		if a.prefix != nil && !bytes.Equal(a.prefix, prefix) {
+			t.Fatalf("%q has the prefix %q, spelled out it is %q", text, a.prefix, prefix)
+		}
 		if len(prefix) > rule.MaxHost+rule.MaxURL || !isPlain(prefix) {
 			t.Fatalf("%q became %q", text, prefix)
 		}
@@ -161,8 +165,10 @@ func FuzzUserAgent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ua, brands, platform, version, model []byte) {
 		h := Hints{UserAgent: ua, Brands: brands, Platform: platform, PlatformVersion: version, Model: model, FullVersions: brands}
 		var q target.Query
-		d := readDevice(readAgent(h.UserAgent), &h, new(App))
-		d.describe(&q, nil)
+		var p parts
+		d := readDevice(&h, new(App))
+		d.spell(&p)
+		p.refer(&q, 0)
 		for dimension, values := range q.Plain() {
 			for _, value := range values {
 				if !utf8.ValidString(value) || len(value) > 200 {

@@ -14,7 +14,6 @@ import (
 	"github.com/hayate-ads/hayate/delivery/target"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/rule"
-	"github.com/hayate-ads/hayate/internal/taxonomy"
 )
 
 // Config of a [Reader]. Every file may be missing: then what it tells is unknown.
@@ -29,20 +28,21 @@ type Config struct {
 
 // Reader reads visitors; it may be used by any number of goroutines.
 type Reader struct {
-	databases [3]database
-	trusted   []netip.Prefix
-	vendor    uint64
-	strict    bool
-	zones     zones
-	places    cache[rememberedPlace] // of the geography database
-	agents    agents
+	databases  [3]database
+	trusted    []netip.Prefix
+	vendor     uint64
+	strict     bool
+	zones      zones
+	categories categories
+	places     cache[rememberedPlace] // of the geography database
+	networks   cache[network]
+	devices    devices
 }
 
 // Open reads the databases that are configured. Its error holds a [*FileError].
 func Open(cfg Config) (*Reader, error) {
-	taxonomy.Known("") // reads its tables now rather than during a request
-	r := &Reader{trusted: cfg.Trusted, vendor: uint64(cfg.Vendor), strict: cfg.Strict}
-	r.agents.seed = maphash.MakeSeed()
+	r := &Reader{trusted: cfg.Trusted, vendor: uint64(cfg.Vendor), strict: cfg.Strict, categories: knownCategories()}
+	r.devices.seed = maphash.MakeSeed()
 	for i, want := range []struct {
 		file  string
 		wrong []string
@@ -96,185 +96,75 @@ type Visitor struct {
 	Bot     bool
 	Unknown int
 
-	place place
-	buf   []byte
+	buf []byte
+	own *own
+}
+
+// own is a visitor's memory for what is not remembered of others.
+type own struct {
+	place   place
+	network network
+	device  device
+}
+
+func (v *Visitor) memory() *own {
+	if v.own == nil {
+		v.own = new(own)
+	}
+	return v.own
 }
 
 // Reset forgets everything but the buffers.
 func (v *Visitor) Reset() {
-	*v = Visitor{Keywords: v.Keywords[:0], Segments: v.Segments[:0], Categories: v.Categories[:0], buf: v.buf}
+	*v = Visitor{Keywords: v.Keywords[:0], Segments: v.Segments[:0], Categories: v.Categories[:0], buf: v.buf, own: v.own}
 }
 
 // Describe adds to q what targeting may ask of the visitor, and returns what
 // reports tell apart. What the visitor does not allow is not added: no later part
-// has to think of it.
+// has to think of it. The query refers to the visitor's memory: it is good until
+// that changes, or the visitor is reset or described again.
 func (r *Reader) Describe(v *Visitor, q *target.Query) (country [2]byte, kind event.DeviceType) {
-	r.locate(v)
-	v.Grant = r.grant(&v.Consent, v.place.country)
-	d := readDevice(r.agents.of(v.Hints.UserAgent), &v.Hints, &v.App)
+	n := r.network(v)
+	v.Grant = r.grant(&v.Consent, n.country)
+	d := r.device(v)
 	v.Bot = d.bot
-	v.buf = d.describe(q, v.buf)
-	r.describePlace(v, q)
-	v.describeNetwork(q, d.kind)
+	d.refer(q, 0)
+	v.describeNetwork(q, n, d.kind)
 	v.describePage(q)
-	v.describeCategories(q)
-	for _, keyword := range v.Keywords {
-		q.Add(rule.Keyword, keyword)
-	}
+	r.describeCategories(v, q)
+	q.AddRefs(rule.Keyword, v.Keywords)
 	if v.Grant.Personal {
-		for _, segment := range v.Segments {
-			q.Add(rule.Segment, segment)
-		}
+		q.AddRefs(rule.Segment, v.Segments)
 	}
-	return v.place.country, d.kind
+	return n.country, d.kind
 }
 
-// locate looks up the truncated address, once in each database: no answer may
-// depend on more of an address than we would keep. A broken record costs
-// targeting, never an answer.
-func (r *Reader) locate(v *Visitor) {
-	v.place = place{}
-	if !v.IP.IsValid() {
-		return
+// describeNetwork adds where the visitor is and how connected. What an app states
+// counts before what a database says.
+func (v *Visitor) describeNetwork(q *target.Query, n *network, kind event.DeviceType) {
+	without := set(0)
+	if v.Grant.Child {
+		without |= setOf(rule.City)
 	}
-	addr := Truncate(v.IP)
-	r.geography(addr, &v.place)
-	for _, d := range r.databases[1:] {
-		before := v.place
-		if d.lookup(addr, &v.place) != nil {
-			v.place = before
-		}
-	}
-}
-
-// rememberedPlace is a record by its place in the file, which is the same for
-// all networks of a town and provider.
-type rememberedPlace struct {
-	offset uint64
-	place
-}
-
-// geography fills p, which is empty, from the first database.
-func (r *Reader) geography(addr netip.Addr, p *place) {
-	if r.databases[0].reader == nil {
-		return
-	}
-	found := r.databases[0].reader.Lookup(addr)
-	if !found.Found() {
-		return
-	}
-	offset := uint64(found.Offset())
-	slot := r.places.at(offset)
-	if kept := slot.kept.Load(); kept != nil && kept.offset == offset {
-		*p = kept.place
-		return
-	}
-	if found.Decode(p) != nil {
-		*p = place{}
-	}
-	if slot.again(offset) {
-		slot.kept.Store(&rememberedPlace{offset, *p})
-	}
-}
-
-// describePlace adds where the visitor is. Everything below a country is spelled
-// with it, so it means nothing without.
-func (r *Reader) describePlace(v *Visitor, q *target.Query) {
-	p, buf := &v.place, v.buf
-	if v.Grant.Precise {
-		buf = v.describePoint(q, buf)
-	}
-	if zone := r.zones.of(p.zone); zone != nil && !v.Now.IsZero() {
-		buf = strconv.AppendInt(buf[:0], int64(hourOfWeek(v.Now, zone)), 10)
-		q.Add(rule.VisitorHour, buf)
-	}
-	if v.buf = buf; p.country == [2]byte{} {
-		return
-	}
-	q.Add(rule.Country, p.country[:])
-	buf = append(buf[:0], p.country[0], p.country[1], '-')
-	if len(p.region) > 0 && len(p.region) <= maxRegion {
-		buf = append(buf, p.region...)
-		q.Add(rule.Region, buf)
-	}
-	if p.metro > 0 {
-		q.Add(rule.Metro, strconv.AppendUint(buf[:0], p.metro, 10))
-	}
-	buf = append(buf[:0], p.country[0], p.country[1], '/')
-	if lower, ok := appendLower(buf, p.city); ok && len(p.city) > 0 && len(p.city) <= maxWord && !v.Grant.Child {
-		q.Add(rule.City, lower)
-		buf = lower[:3]
-	}
-	if len(p.postal) > 0 && len(p.postal) <= maxPostal && v.Grant.Precise {
-		for _, c := range p.postal {
-			if c >= 'a' && c <= 'z' {
-				c -= 'a' - 'A'
-			}
-			buf = append(buf, c)
-		}
-		q.Add(rule.PostalCode, buf)
-	}
-	v.buf = buf
-}
-
-// Bounds of what a database may say, in bytes: ISO 3166-2 has three letters or
-// digits behind the country, and no postal code is longer than ten.
-const (
-	maxRegion = 3
-	maxPostal = 16
-)
-
-// describePoint adds the visitor's coordinates: an app's own, else those that the
-// database has for the network.
-func (v *Visitor) describePoint(q *target.Query, buf []byte) []byte {
-	latitude, longitude := v.App.Latitude, v.App.Longitude
-	if !v.App.Located {
-		if v.place.located < 2 {
-			return buf
-		}
-		latitude, longitude = v.place.latitude, v.place.longitude
-	}
-	if !(latitude >= -90 && latitude <= 90 && longitude >= -180 && longitude <= 180) {
-		return buf
-	}
-	buf = append(appendDegrees(buf[:0], latitude), ',')
-	buf = appendDegrees(buf, longitude)
-	q.Add(rule.Near, buf)
-	return buf
-}
-
-// appendDegrees writes four decimals, which is 11 metres. strconv's exact floats
-// would take three times as long.
-func appendDegrees(dst []byte, degrees float64) []byte {
-	const decimals = 10_000
-	if degrees < 0 {
-		dst, degrees = append(dst, '-'), -degrees
-	}
-	n := uint64(degrees*decimals + 0.5)
-	dst = append(strconv.AppendUint(dst, n/decimals, 10), '.')
-	n %= decimals
-	return append(dst, '0'+byte(n/1000), '0'+byte(n/100%10), '0'+byte(n/10%10), '0'+byte(n%10))
-}
-
-// describeNetwork adds how the visitor is connected.
-func (v *Visitor) describeNetwork(q *target.Query, kind event.DeviceType) {
-	p, buf := &v.place, v.buf
-	if p.asn > 0 {
-		buf = strconv.AppendUint(buf[:0], p.asn, 10)
-		q.Add(rule.ASN, buf)
-	}
-	if name := connectionOf(&v.App, p.connection, kind); name != "" {
-		q.AddText(rule.Connection, name)
+	if !v.Grant.Precise {
+		without |= setOf(rule.Near, rule.PostalCode)
+	} else if v.App.Located {
+		without |= setOf(rule.Near)
+		v.buf = appendPoint(v.buf[:0], v.App.Latitude, v.App.Longitude)
+		q.Add(rule.Near, v.buf)
 	}
 	if isCarrier(v.App.Carrier) {
+		without |= setOf(rule.Carrier)
 		q.Add(rule.Carrier, v.App.Carrier)
-	} else if len(p.mcc) == 3 && len(p.mnc) <= 3 {
-		buf = append(append(append(buf[:0], p.mcc...), '-'), p.mnc...)
-		if isCarrier(buf) {
-			q.Add(rule.Carrier, buf)
-		}
 	}
-	v.buf = buf
+	n.refer(q, without)
+	if name := connectionOf(&v.App, n.line, kind); name != "" {
+		q.AddText(rule.Connection, name)
+	}
+	if n.zone != nil && !v.Now.IsZero() {
+		v.buf = strconv.AppendInt(v.buf[:0], int64(n.zone.hour(v.Now)), 10)
+		q.Add(rule.VisitorHour, v.buf)
+	}
 }
 
 // connections are AdCOM's connection types by number.
@@ -283,13 +173,13 @@ var connections = [...]string{1: "ethernet", "wifi", "cellular", "2g", "3g", "4g
 // connectionOf is what an app states, else what the database says of the network:
 // mobile, or a line. At the end of a line a phone or tablet is on a wireless
 // network, other devices count as on the wire.
-func connectionOf(app *App, database []byte, kind event.DeviceType) string {
+func connectionOf(app *App, line line, kind event.DeviceType) string {
 	switch {
 	case app.Connection > 0 && app.Connection < len(connections):
 		return connections[app.Connection]
-	case len(database) == 0:
+	case line == unknownLine:
 		return ""
-	case string(database) == "Cellular":
+	case line == mobileLine:
 		return "cellular"
 	case kind == event.Mobile || kind == event.Tablet:
 		return "wifi"

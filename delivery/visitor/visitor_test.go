@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/hayate-ads/hayate/internal/rule"
+	"github.com/hayate-ads/hayate/internal/taxonomy"
 )
 
 func open(t testing.TB, cfg Config) *Reader {
@@ -215,7 +217,7 @@ func TestDescribeAtOnce(t *testing.T) {
 							v.Hints.UserAgent[i] = 'x'
 						}
 						if n%50 == 0 {
-							r.agents.cache.at(uint64(n)).kept.Store(nil)
+							r.devices.cache.at(uint64(n)).kept.Store(nil)
 						}
 					}
 				}
@@ -230,33 +232,35 @@ func TestStrangersAreNotRemembered(t *testing.T) {
 	t.Parallel()
 	r := open(t, Config{})
 	kept := func() (n int) {
-		for i := range r.agents.cache.slots {
-			if r.agents.cache.slots[i].kept.Load() != nil {
+		for i := range r.devices.cache.slots {
+			if r.devices.cache.slots[i].kept.Load() != nil {
 				n++
 			}
 		}
 		return n
 	}
 	for n := range 50_000 {
-		r.agents.of(strconv.AppendInt([]byte("stranger "), int64(n), 10))
+		r.device(visitorWith(strconv.AppendInt([]byte("stranger "), int64(n), 10)))
 	}
 	if n := kept(); n != 0 {
 		t.Errorf("%d strangers are remembered", n)
 	}
 	for range 2 {
-		r.agents.of([]byte(chromeWindows))
+		r.device(visitorWith([]byte(chromeWindows)))
 	}
 	if n := kept(); n != 1 {
 		t.Errorf("%d are remembered of one that came twice", n)
 	}
 }
 
+func visitorWith(agent []byte) *Visitor { return &Visitor{Hints: Hints{UserAgent: agent}} }
+
 // Two user agents that share a slot are told apart, and what is remembered has
 // memory of its own.
-func TestRememberedAgents(t *testing.T) {
+func TestRememberedDevices(t *testing.T) {
 	t.Parallel()
 	r := open(t, Config{})
-	slotOf := func(text []byte) *slot[rememberedAgent] { return r.agents.cache.at(maphash.Bytes(r.agents.seed, text)) }
+	slotOf := func(text []byte) *slot[device] { return r.devices.cache.at(maphash.Bytes(r.devices.seed, text)) }
 	first := []byte(chromeWindows)
 	shared := slotOf(first)
 	second := []byte(safariPhone)
@@ -264,16 +268,115 @@ func TestRememberedAgents(t *testing.T) {
 		second = strconv.AppendInt([]byte(safariPhone+" "), int64(n), 10)
 	}
 	for range 3 {
-		r.agents.of(first)
+		r.device(visitorWith(first))
 	}
 	for range 3 {
-		if a := r.agents.of(second); a.os != IOS {
-			t.Fatalf("%s is taken for %s", second, a.os)
+		if got := describe(r, visitorWith(second))[rule.OS]; len(got) != 1 || got[0] != "ios" {
+			t.Fatalf("%s is taken for %s", second, got)
 		}
 	}
 	copy(second, "overwritten by the next request")
-	if kept := shared.kept.Load(); kept == nil || !bytes.HasPrefix(kept.text, []byte(safariPhone)) || string(kept.version) != "18.5" {
-		t.Errorf("%q is remembered", kept.text)
+	if kept := shared.kept.Load(); kept == nil || !bytes.HasPrefix(kept.said, []byte(safariPhone)) || !bytes.Contains(kept.text, []byte("safari 18.5")) {
+		t.Errorf("%q is remembered", kept.said)
+	}
+}
+
+// Whatever is said of a device, it is remembered as it was read, and told from
+// others that share its slot and most of their texts.
+func TestRememberedAsRead(t *testing.T) {
+	t.Parallel()
+	remembering := open(t, Config{})
+	rapid.Check(t, func(t *rapid.T) {
+		some := func(texts ...string) []byte { return []byte(rapid.SampledFrom(append(texts, "")).Draw(t, "text")) }
+		v := visitorWith(some(chromeWindows, chromeAndroid, safariPhone, webviewPhone))
+		v.Hints.Brands = some(`"Google Chrome";v="138"`, `"Brave";v="138"`)
+		v.Hints.Mobile, v.Hints.Platform = some("?0", "?1"), some(`"Android"`, `"Windows"`)
+		v.Hints.PlatformVersion, v.Hints.Model = some(`"14.0.0"`, "ab"), some(`"Pixel 8"`, "ab", "a", "b")
+		v.App.Make, v.App.Model = some("a", "b", "ab"), some("a", "b", "ab")
+		v.App.OS, v.App.OSVersion = some("iOS", "Android"), some("17.4", "15")
+		read := new(device).read(&v.Hints, &v.App)
+		for range 3 {
+			got := remembering.device(v)
+			if got.kind != read.kind || got.bot != read.bot || got.n != read.n || got.list != read.list || !bytes.Equal(got.text, read.text) {
+				t.Fatalf("%+v is remembered as %q, want %q", v.Hints, got.text, read.text)
+			}
+		}
+		for i := range remembering.devices.cache.slots { // all share all slots
+			if i > 0 && i%64 == 0 {
+				break
+			}
+			remembering.devices.cache.slots[i].kept.Store(remembering.device(v))
+		}
+	})
+}
+
+// What a network brings is the same whether it is remembered or not, and whatever
+// others before it were allowed.
+func TestRememberedNetworks(t *testing.T) {
+	t.Parallel()
+	files := Config{GeoFile: cityFile(t), ASNFile: asnFile(t), ConnectionFile: connectionFile(t)}
+	r := open(t, files)
+	for _, consent := range []Consent{{}, {GPC: true}, {COPPA: true}, {GDPR: Yes}, {}} {
+		for _, addr := range []string{tokyoIP, newYorkIP, berlinIP, londonIP, brokenIP, "192.0.2.77", "203.0.113.200", "::ffff:203.0.113.1", "2001:db8:1:9::1"} {
+			v := at(addr)
+			v.Consent = consent
+			want := describe(open(t, files), v)
+			for range 3 {
+				if diff := cmp.Diff(want, describe(r, v)); diff != "" {
+					t.Fatalf("%s with %+v: (-want +got)\n%s", addr, consent, diff)
+				}
+			}
+		}
+	}
+	// One network's slot holds another's: nobody is taken for it.
+	for i := range r.networks.slots {
+		r.networks.slots[i].kept.Store(&network{key: 1, country: [2]byte{'F', 'R'}})
+	}
+	if got := describe(r, at(tokyoIP))[rule.City]; len(got) != 1 || got[0] != "JP/tokyo" {
+		t.Errorf("%s is in %q", tokyoIP, got)
+	}
+}
+
+// Networks are told apart by as much of their addresses as is looked at.
+func TestKeyOf(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		address := func() netip.Addr {
+			b := rapid.SliceOfN(rapid.SampledFrom([]byte{0, 1, 203, 255}), 16, 16).Draw(t, "address")
+			if rapid.Bool().Draw(t, "IPv4") {
+				return netip.AddrFrom4([4]byte(b))
+			}
+			return netip.AddrFrom16([16]byte(b))
+		}
+		a, b := address(), address()
+		if (keyOf(a) == keyOf(b)) != (Truncate(a) == Truncate(b)) {
+			t.Fatalf("%s and %s: %x and %x", a, b, keyOf(a), keyOf(b))
+		}
+	})
+}
+
+// The table has all categories that the taxonomies have, and no others.
+func TestKnownCategories(t *testing.T) {
+	t.Parallel()
+	all, n := knownCategories(), 0
+	for category := range taxonomy.All() {
+		n++
+		if !all.known(category[3]-'0', []byte(category[5:])) {
+			t.Errorf("%s is not known", category)
+		}
+		for family := byte(1); family <= 3; family++ {
+			if other := "iab" + string('0'+family) + category[4:]; all.known(family, []byte(other[5:])) != taxonomy.Known(other) {
+				t.Errorf("whether %s is known", other)
+			}
+		}
+	}
+	if 4*n > 3*len(all) {
+		t.Errorf("the table has %d slots for %d categories: make it larger", len(all), n)
+	}
+	for _, id := range []string{"", "\x00", "IAB1\x00", "IAB1-1-1-1", "\xc9AB1", "x"} {
+		if all.known(1, []byte(id)) {
+			t.Errorf("%q is known", id)
+		}
 	}
 }
 
