@@ -56,23 +56,42 @@ func newDictionary(texts []string) dictionary {
 	return d
 }
 
-// key is the slot of a text, but for the number. The first and the last bytes
-// overlap in the middle; with the length they tell every short text from every other.
+// key is the slot of a text, but for the number: of a short one the bytes, with
+// zeros behind them.
 func (d *dictionary) key(text []byte) slot {
 	n := len(text)
 	switch {
 	case n > exactLength:
 		return slot{maphash.Bytes(d.hash, text), maphash.Bytes(d.salt, text), uint32(n), 0}
 	case n >= 8:
-		return slot{binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[n-8:]), uint32(n), 0}
-	case n >= 4:
-		first, last := binary.LittleEndian.Uint32(text), binary.LittleEndian.Uint32(text[n-4:])
-		return slot{uint64(first) | uint64(last)<<32, 0, uint32(n), 0}
-	case n > 0:
-		return slot{uint64(text[0]) | uint64(text[n/2])<<8 | uint64(text[n-1])<<16, 0, uint32(n), 0}
+		return slot{binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[n-8:]) >> (8 * uint(exactLength-n)), uint32(n), 0}
 	}
-	return slot{}
+	low := uint64(0)
+	for i, c := range text {
+		low |= uint64(c) << (8 * i)
+	}
+	return slot{low, 0, uint32(n), 0}
 }
+
+// keyOf is the key of a text of a query. It reads on behind the text, as far as
+// its capacity goes, instead of asking how long the text is: lengths change from
+// value to value, and no processor foresees them.
+func (d *dictionary) keyOf(text []byte) slot {
+	n := len(text)
+	if n > exactLength || cap(text) < exactLength {
+		return d.key(text)
+	}
+	all, keep := (*[exactLength]byte)(text[:exactLength]), &keeps[n]
+	return slot{binary.LittleEndian.Uint64(all[:8]) & keep[0], binary.LittleEndian.Uint64(all[8:]) & keep[1], uint32(n), 0}
+}
+
+// keeps are the masks of the first so many of sixteen bytes.
+var keeps = func() (all [exactLength + 1][2]uint64) {
+	for n := range all {
+		all[n] = [2]uint64{1<<(8*min(n, 8)) - 1, 1<<(8*max(n-8, 0)) - 1}
+	}
+	return all
+}()
 
 // mix folds the product of a key's halves: where the search for it begins, and
 // what [filter] takes.
@@ -84,6 +103,12 @@ func (d *dictionary) mix(s *slot) uint64 {
 // find returns the number of a text, none when it has none.
 func (d *dictionary) find(text []byte) uint32 {
 	want := d.key(text)
+	return d.search(text, &want, d.mix(&want))
+}
+
+// findOf returns the number of a text of a query.
+func (d *dictionary) findOf(text []byte) uint32 {
+	want := d.keyOf(text)
 	return d.search(text, &want, d.mix(&want))
 }
 
@@ -110,23 +135,25 @@ type filter struct {
 
 // newFilter has room for so many pairs, at 16 bits each.
 func newFilter(pairs int) filter {
-	words := 1
+	words := 2
 	for words*64 < 16*pairs {
 		words *= 2
 	}
-	return filter{make([]uint64, words), 64 - bits.Len(uint(words*64-1))}
+	return filter{make([]uint64, words), 64 - bits.Len(uint(words-1))}
 }
 
-func (f *filter) place(mixed uint64, partition int) uint64 {
-	return (mixed ^ uint64(partition)<<8) * 0xd6e8feb86659fd93 >> f.shift
+// place is a pair's word and its bits there, three of them or fewer.
+func (f *filter) place(mixed uint64, partition int) (word int, set uint64) {
+	h := (mixed ^ uint64(partition)<<8) * 0xd6e8feb86659fd93
+	return int(h >> f.shift), 1<<(h>>12&63) | 1<<(h>>18&63) | 1<<(h>>24&63)
 }
 
 func (f *filter) add(mixed uint64, partition int) {
-	at := f.place(mixed, partition)
-	f.bits[at>>6] |= 1 << (at & 63)
+	word, set := f.place(mixed, partition)
+	f.bits[word] |= set
 }
 
 func (f *filter) has(mixed uint64, partition int) bool {
-	at := f.place(mixed, partition)
-	return f.bits[at>>6]>>(at&63)&1 != 0
+	word, set := f.place(mixed, partition)
+	return f.bits[word]&set == set
 }

@@ -145,6 +145,10 @@ func (s *Scan) resolve(d *dimension) *has {
 
 func (s *Scan) lookUp(d *dimension, h *has) {
 	s.resolved |= 1 << d.of
+	if !d.many && d.kind == rule.Exact {
+		h.one = s.findOne(d)
+		return
+	}
 	h.clear()
 	if s.supply.has&(1<<d.of) == 0 || d.many {
 		q := s.query
@@ -167,6 +171,23 @@ func (s *Scan) lookUp(d *dimension, h *has) {
 	if d.many && d.kind != rule.Computed {
 		h.spread(len(d.values.texts))
 	}
+}
+
+// findOne is the number of what the request has in a dimension of one value.
+func (s *Scan) findOne(d *dimension) uint32 {
+	if s.supply.has&(1<<d.of) != 0 {
+		for i := range s.supply.supplied {
+			if of := &s.supply.supplied[i]; of.dimension == d.of {
+				return of.has.one
+			}
+		}
+		return none
+	}
+	q := s.query
+	if i := q.first[d.of]; i != 0 {
+		return d.values.findOf(q.fields[i-1].text)
+	}
+	return none
 }
 
 // oneOf tells whether the request has one of a term's values.
@@ -217,10 +238,18 @@ func (s *Scan) sketch(d *dimension, h *has) {
 
 // holds tells whether the request satisfies the terms. Those on the hour are not
 // looked at: planes answer them.
-func (s *Scan) holds(code terms) bool {
+func (s *Scan) holds(code terms) bool { return s.holdsBy(code, reason{}) }
+
+// holdsBy is holds for a row that was reached. The term that is satisfied by what
+// it was reached by is passed over: else all that the request has would be looked up.
+func (s *Scan) holdsBy(code terms, by reason) bool {
 	for len(code) > 0 {
 		head := code[0]
 		end := 1 + head>>headCountShift
+		if head&(headDimension|headExclude) == by.of && slices.Contains(code[1:end], by.number) {
+			code = code[end:]
+			continue
+		}
 		if of := rule.Dimension(head & headDimension); of != rule.HourOfWeek {
 			d := s.ix.dimensions[of]
 			if s.oneOf(d, code[1:end]) == (head&headExclude != 0) {

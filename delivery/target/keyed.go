@@ -5,7 +5,7 @@ import "math/bits"
 // keyed is what the keyed plan works with. The rows that it reaches become bits,
 // so that they need no sorting and the walk over blocks picks them up in order.
 type keyed struct {
-	request signature // of the request
+	request signature // of the request; 0 before it is asked for
 	reached plane     // rows reached by their access keys; all 0 between walks
 	some    []uint64  // a bit per block that reached has any in
 	used    bool      // some is not all 0
@@ -76,14 +76,7 @@ func (s *Scan) startKeyed() {
 		k.reached, k.some = make(plane, ix.words), make([]uint64, ix.words/blockWords/64+1)
 	}
 	k.used = true
-	k.request = 0
-	for i, d := range ix.signed {
-		bit := uint32(0)
-		if d != 0 {
-			bit = s.resolve(ix.dimensions[d]).one & 7
-		}
-		k.request |= 1 << (bit + 8*uint32(i))
-	}
+	k.request = 0 // not known yet
 	k.long, k.cursors = k.long[:0], k.cursors[:0]
 	for _, d := range ix.keyed {
 		s.reachBy(d)
@@ -91,6 +84,22 @@ func (s *Scan) startKeyed() {
 	for i := range s.walkers {
 		s.openWindow(&s.walkers[i])
 	}
+}
+
+// signature is the request's, made when a row first is compared with it: the
+// postings of most requests have none in the partitions at hand.
+func (s *Scan) signature() signature {
+	k := &s.keyed
+	if k.request == 0 {
+		for i, d := range s.ix.signed {
+			bit := uint32(0)
+			if d != 0 {
+				bit = s.resolve(s.ix.dimensions[d]).one & 7
+			}
+			k.request |= 1 << (bit + 8*uint32(i))
+		}
+	}
+	return k.request
 }
 
 // reachBy goes by the request's values in one dimension.
@@ -102,12 +111,12 @@ func (s *Scan) reachBy(d *dimension) {
 	h := s.resolve(d)
 	if !d.many {
 		if h.one != none {
-			s.reachPosting(d.posting(h.one))
+			s.reachPosting(d, h.one)
 		}
 		return
 	}
 	for _, number := range h.numbers {
-		s.reachPosting(d.posting(number))
+		s.reachPosting(d, number)
 	}
 }
 
@@ -117,11 +126,10 @@ func (s *Scan) reachFiltered(d *dimension) {
 	q, partition := s.query, s.walkers[0].partition
 	for i := q.first[d.of]; i != 0; {
 		f := &q.fields[i-1]
-		text := f.text
-		key := d.values.key(text)
+		key := d.values.keyOf(f.text)
 		if mixed := d.values.mix(&key); d.filter.has(mixed, partition) {
-			if number := d.values.search(text, &key, mixed); number != none {
-				s.reachPosting(d.posting(number))
+			if number := d.values.search(f.text, &key, mixed); number != none {
+				s.reachPosting(d, number)
 			}
 		}
 		i = f.next
@@ -129,22 +137,23 @@ func (s *Scan) reachFiltered(d *dimension) {
 	for i := range s.supply.supplied {
 		if of := &s.supply.supplied[i]; of.dimension == d.of {
 			for _, number := range of.has.numbers {
-				s.reachPosting(d.posting(number))
+				s.reachPosting(d, number)
 			}
 		}
 	}
 }
 
 // reachPosting looks at a short posting; long ones wait.
-func (s *Scan) reachPosting(entries []entry) {
+func (s *Scan) reachPosting(d *dimension, number uint32) {
+	entries := d.posting(number)
 	if len(entries) > short {
 		s.keyed.long = append(s.keyed.long, entries)
 		return
 	}
-	partition, at, request := s.ix.partition, s.supply.partitions, s.keyed.request
+	partition, at, by := s.ix.partition, s.supply.partitions, reason{uint32(d.of), number}
 	for _, e := range entries {
-		if at>>partition[e.row()/blockRows]&1 != 0 && admits(signature(e>>32), request) {
-			s.reach(e.row())
+		if at>>partition[e.row()/blockRows]&1 != 0 && admits(signature(e>>32), s.signature()) {
+			s.reach(e.row(), by)
 		}
 	}
 }
@@ -213,7 +222,6 @@ func (s *Scan) skip(w *walker) {
 func (s *Scan) widen(w *walker) {
 	to := min(w.window.to+w.window.size, w.end)
 	w.window.to, w.window.size = to, w.window.size*windowGrows
-	request := s.keyed.request
 	for i := w.window.cursors; i < w.window.cursorsBehind; i++ {
 		c := &s.keyed.cursors[i]
 		for ; c.next < len(c.entries); c.next++ {
@@ -221,17 +229,23 @@ func (s *Scan) widen(w *walker) {
 			if e.row() >= uint32(to*64) {
 				break
 			}
-			if admits(signature(e>>32), request) {
-				s.reach(e.row())
+			if admits(signature(e>>32), s.signature()) {
+				s.reach(e.row(), reason{})
 			}
 		}
 	}
 }
 
+// reason is the request's value that a row was reached by; the zero one is none.
+type reason struct {
+	of     uint32 // dimension
+	number uint32
+}
+
 // reach marks one row. Where there are broad rows, all blocks are looked at anyway
 // and their planes tell better than a look at each row; else the row is looked at
 // here, all of it, and marked when it matches.
-func (s *Scan) reach(row uint32) {
+func (s *Scan) reach(row uint32, by reason) {
 	ix, k := s.ix, &s.keyed
 	p := ix.partition[row/blockRows]
 	if ix.partitions[p].broad == 0 {
@@ -244,7 +258,7 @@ func (s *Scan) reach(row uint32) {
 		if p == 0 && !anyHas(s.supply.shapes, row) {
 			return
 		}
-		if !s.holds(ix.program.all(row)) {
+		if !s.holdsBy(ix.program.all(row), by) {
 			return
 		}
 	}

@@ -61,7 +61,7 @@ func (q *Query) AddText(d rule.Dimension, value string) {
 }
 
 // AddRef is Add without the copy: value must stay as it is until the query is
-// reset.
+// reset, and nobody may write to its memory, as far as its capacity goes.
 func (q *Query) AddRef(d rule.Dimension, value []byte) {
 	if len(value) == 0 || int(d) >= dimensions {
 		return

@@ -25,7 +25,7 @@ type Scan struct {
 	has        [dimensions]has
 	resolved   uint64  // dimensions whose has is true
 	sketched   uint64  // dimensions whose has is sketched
-	planes     []plane // of the request: a row that one of them lacks does not match
+	planes     []plane // of the request, once a block is looked at: a row that one of them lacks does not match
 	expansions [][]byte
 
 	walkers []walker
@@ -74,14 +74,7 @@ func (s *Scan) Start(supply *Supply, mask Mask) {
 	s.resolved &^= supply.has
 	s.sketched &^= supply.has
 	s.supply, s.mask = supply, mask
-	s.planes = s.planes[:0]
-	for _, d := range s.ix.dense {
-		s.planes = append(s.planes, d.plane(s.resolve(d).one))
-	}
-	if open := s.open(); open != nil {
-		s.planes = append(s.planes, open)
-	}
-	s.walkers = s.walkers[:0]
+	s.planes, s.walkers = s.planes[:0], s.walkers[:0]
 	for set := supply.partitions; set != 0; set &= set - 1 {
 		s.addWalker(bits.TrailingZeros32(set))
 	}
@@ -300,6 +293,17 @@ func (s *Scan) load(w *walker) bool {
 	return true
 }
 
+// choosePlanes finds the request's planes when a block is first looked at: a walk
+// that reaches all its rows by keys needs none.
+func (s *Scan) choosePlanes() {
+	for _, d := range s.ix.dense {
+		s.planes = append(s.planes, d.plane(s.resolve(d).one))
+	}
+	if open := s.open(); open != nil {
+		s.planes = append(s.planes, open)
+	}
+}
+
 // loadDense keeps in the block what all planes hold.
 func (s *Scan) loadDense(w *walker, word int) bool {
 	if w.partition == 0 {
@@ -308,6 +312,9 @@ func (s *Scan) loadDense(w *walker, word int) bool {
 		if !and(&w.found, &shown) {
 			return false
 		}
+	}
+	if len(s.planes) == 0 {
+		s.choosePlanes()
 	}
 	return intersect(&w.found, s.planes, word)
 }
