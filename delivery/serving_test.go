@@ -223,3 +223,32 @@ func TestRefusedSnapshotChangesNothing(t *testing.T) {
 	}
 	s.serve(t, marked(3))
 }
+
+// TestLeasesForTakeovers: the bank is told how many reservations a takeover makes
+// at once, by the catalog that serves.
+func TestLeasesForTakeovers(t *testing.T) {
+	t.Parallel()
+	b := newBoard(new(lease.Book), newTally(), render.Config{TrackingURL: "https://ads.example", AssetURL: "https://ads.example/assets"})
+	f := func(lineItem ad.ID, want int64) {
+		t.Helper()
+		if got := b.least(lineItem); got != want {
+			t.Errorf("line item %d reserves at least %d at once, want %d", lineItem, got, want)
+		}
+	}
+	f(pricedItem, 1)
+	s := testSnapshot(1)
+	second := s.Creatives[0]
+	second.ID = 44
+	s.Creatives = append(s.Creatives, second)
+	if err := b.load(s, testNow); err != nil {
+		t.Fatal(err)
+	}
+	f(pricedItem, 1)
+	s.Generation, s.LineItems[0].Roadblock = 2, ad.AllOrNone
+	if err := b.load(s, testNow); err != nil {
+		t.Fatal(err)
+	}
+	f(pricedItem, 2)
+	f(keywordItem, 1)
+	f(999, 1)
+}

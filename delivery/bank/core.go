@@ -55,6 +55,7 @@ type Core struct {
 	waiting   bool   // a batch of wants is unanswered
 	asking    int    // positions with a wish, sent or not
 	batch     int    // how many wishes the next batch holds at most
+	sent      int    // how many the last one held
 	next      int    // position in order at which it begins
 	priced    uint64 // generation of the positions' prices
 }
@@ -230,7 +231,9 @@ const (
 func (c *Core) granted(now time.Time, in Granted, out *Outputs) {
 	c.waiting = false
 	if in.Failed {
-		c.batch = max(c.batch/2, leastBatch)
+		if c.sent > leastBatch { // else their number was not the trouble
+			c.batch = max(c.sent/2, leastBatch)
+		}
 		return
 	}
 	c.batch = min(c.batch*2, mostBatch)

@@ -122,7 +122,7 @@ func (c *Core) remember(now time.Time, p *position) {
 	left, impressions := p.serving.lease.Left()
 	// At the line item's price, which says how many impressions a lease is good
 	// for, though the second price may have taken less.
-	used := max(granted-left, p.price*money.Micros(count-impressions))
+	used := max(granted-left, p.price.MulDiv(count-impressions, 1))
 	elapsed := max(now.UnixMicro()-first, 100_000)
 	ask := used.MulDiv(asideFor.Microseconds(), elapsed)
 	p.ask = max(min(ask, granted*8), granted/8, p.price*5)
@@ -165,7 +165,7 @@ func (c *Core) gather(now time.Time, out *Outputs) {
 		}
 	}
 	if len(out.Ask) > 0 {
-		c.waiting, c.askedAt = true, now
+		c.waiting, c.askedAt, c.sent = true, now, len(out.Ask)
 	}
 }
 

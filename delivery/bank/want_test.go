@@ -122,3 +122,38 @@ func TestEveryWishGetsItsTurn(t *testing.T) {
 		t.Errorf("%d of %d wishes went out, from %d to %d times each", len(asked), items, least, most)
 	}
 }
+
+// What is halved after a failure is what was sent, whatever the bound has grown
+// to meanwhile; where few were sent, their number was not the trouble.
+func TestWhatFailedIsHalved(t *testing.T) {
+	t.Parallel()
+	f := func(sent, next int) {
+		t.Helper()
+		w := newWorld(t.Fatalf)
+		w.core.batch = mostBatch
+		w.core.waiting = true // until all are wanted
+		for id := range ad.ID(2 * mostBatch) {
+			w.price[100+id] = 1000
+		}
+		want := func(from, to int) {
+			for id := from; id < to; id++ {
+				w.core.Step(w.now, Wanted{100 + ad.ID(id)})
+			}
+		}
+		want(0, sent)
+		w.core.waiting = false
+		w.now = w.now.Add(time.Second)
+		if got := len(w.core.Step(w.now, Tick{}).Ask); got != sent {
+			t.Fatalf("%d wishes went out, want %d", got, sent)
+		}
+		w.core.Step(w.now, Granted{Failed: true})
+		want(sent, 2*mostBatch)
+		w.now = w.now.Add(time.Second)
+		if got := len(w.core.Step(w.now, Tick{}).Ask); got != next {
+			t.Errorf("after %d wishes failed, %d went out, want %d", sent, got, next)
+		}
+	}
+	f(1000, 500)
+	f(20, 16)
+	f(3, mostBatch)
+}
