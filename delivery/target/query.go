@@ -71,10 +71,23 @@ func (q *Query) AddRef(d rule.Dimension, value []byte) {
 
 // AddRefs is AddRef for each of values.
 func (q *Query) AddRefs(d rule.Dimension, values [][]byte) {
-	q.fields = slices.Grow(q.fields, len(values))
-	for _, value := range values {
-		q.AddRef(d, value)
+	if int(d) >= dimensions {
+		return
 	}
+	fields, last := slices.Grow(q.fields, len(values)), q.last[d]
+	for _, value := range values {
+		if len(value) == 0 {
+			continue
+		}
+		fields = append(fields, field{text: value, dimension: d})
+		if last == 0 {
+			q.first[d] = int32(len(fields))
+		} else {
+			fields[last-1].next = int32(len(fields))
+		}
+		last = int32(len(fields))
+	}
+	q.fields, q.last[d] = fields, last
 }
 
 // add chains a field. What the buffer held stays where it is when it grows, so

@@ -28,7 +28,7 @@ func knownCategories() categories {
 		if key, ok := categoryKey(category[at-2]-'0', []byte(category[at:])); ok {
 			i := placeOf(key)
 			for all[i] != 0 {
-				i = (i + 1) % len(all)
+				i = (i + 1) & (len(all) - 1)
 			}
 			all[i] = key
 		}
@@ -57,7 +57,7 @@ func (all categories) known(family byte, id []byte) bool {
 	if !ok {
 		return false
 	}
-	for i := placeOf(key); all[i] != 0; i = (i + 1) % len(all) {
+	for i := placeOf(key); all[i] != 0; i = (i + 1) & (len(all) - 1) {
 		if all[i] == key {
 			return true
 		}

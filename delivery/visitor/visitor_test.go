@@ -285,27 +285,39 @@ func TestRememberedDevices(t *testing.T) {
 // others that share its slot and most of their texts.
 func TestRememberedAsRead(t *testing.T) {
 	t.Parallel()
-	remembering := open(t, Config{})
-	rapid.Check(t, func(t *rapid.T) {
+	r := open(t, Config{})
+	draw := func(t *rapid.T) *Visitor {
 		some := func(texts ...string) []byte { return []byte(rapid.SampledFrom(append(texts, "")).Draw(t, "text")) }
-		v := visitorWith(some(chromeWindows, chromeAndroid, safariPhone, webviewPhone))
+		v := visitorWith(some(chromeWindows, safariPhone, webviewPhone, "Googlebot/2.1"))
 		v.Hints.Brands = some(`"Google Chrome";v="138"`, `"Brave";v="138"`)
 		v.Hints.Mobile, v.Hints.Platform = some("?0", "?1"), some(`"Android"`, `"Windows"`)
 		v.Hints.PlatformVersion, v.Hints.Model = some(`"14.0.0"`, "ab"), some(`"Pixel 8"`, "ab", "a", "b")
 		v.App.Make, v.App.Model = some("a", "b", "ab"), some("a", "b", "ab")
 		v.App.OS, v.App.OSVersion = some("iOS", "Android"), some("17.4", "15")
-		read := new(device).read(&v.Hints, &v.App)
-		for range 3 {
-			got := remembering.device(v)
-			if got.kind != read.kind || got.bot != read.bot || got.n != read.n || got.list != read.list || !bytes.Equal(got.text, read.text) {
-				t.Fatalf("%+v is remembered as %q, want %q", v.Hints, got.text, read.text)
-			}
+		return v
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		v, other := draw(t), draw(t)
+		if rapid.Bool().Draw(t, "nearly the same") {
+			other.Hints, other.App.OS, other.App.OSVersion = v.Hints, v.App.OS, v.App.OSVersion
 		}
-		for i := range remembering.devices.cache.slots { // all share all slots
-			if i > 0 && i%64 == 0 {
-				break
+		if rapid.Bool().Draw(t, "but for the version") {
+			other.App, other.Hints = v.App, v.Hints
+			other.Hints.UserAgent = bytes.Replace(v.Hints.UserAgent, []byte("18.5 M"), []byte("19.6 M"), 1)
+		}
+		read, alien := new(device).read(&v.Hints, &v.App), new(device).read(&other.Hints, &other.App)
+		alien.keep(clip(other.Hints.UserAgent), &other.Hints, &other.App)
+		for range 4 {
+			got := r.device(v)
+			if got.kind != read.kind || got.bot != read.bot || got.n != read.n || got.list != read.list || !bytes.Equal(got.text, read.text) {
+				t.Fatalf("%+v is remembered as %q, want %q", v, got.text, read.text)
 			}
-			remembering.devices.cache.slots[i].kept.Store(remembering.device(v))
+			for i := range r.devices.cache.slots { // its slot comes to hold the other
+				slot := &r.devices.cache.slots[i]
+				if slot.kept.Load() == got {
+					slot.kept.Store(alien)
+				}
+			}
 		}
 	})
 }
