@@ -10,6 +10,7 @@ import (
 
 	"github.com/hayate-ads/hayate/delivery/auction"
 	"github.com/hayate-ads/hayate/delivery/catalog"
+	"github.com/hayate-ads/hayate/delivery/lease"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/money"
@@ -89,6 +90,48 @@ func TestTestsCostNothing(t *testing.T) {
 	if got.Bills != event.BillsNothing || got.Price != 0 || got.Flags != event.Test {
 		t.Errorf("bills %v, price %v, flags %v", got.Bills, got.Price, got.Flags)
 	}
+}
+
+// A test touches no lease either where it takes several reservations, where the
+// second price counts, where equals are drawn, or where a click bills.
+func TestTestsOfEveryKindCostNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(4)
+	for i := range w.snapshot.Placements {
+		w.snapshot.Placements[i].AuctionType = ad.SecondPrice
+	}
+	w.add(1, ad.Auction, 9*money.Unit, everything).Roadblock = ad.AllOrNone
+	w.banner(11, 1)
+	w.add(2, ad.Auction, 8*money.Unit, everything).Roadblock = ad.OnlyOne
+	w.add(3, ad.Auction, 8*money.Unit, everything).Roadblock = ad.OnlyOne
+	clicks := w.add(4, ad.Auction, 5*money.Unit, everything)
+	clicks.CostType, clicks.Roadblock = ad.CPC, ad.OnlyOne
+	var leases []*lease.Lease
+	for id := ad.ID(1); id <= 4; id++ {
+		leases = append(leases, w.lease(id, 9000, 10))
+	}
+	c := w.compile(t)
+	f := func(flags event.Flags, touched bool) {
+		t.Helper()
+		req := ask(1, 2, 3, 4)
+		req.Flags = flags
+		var s auction.Scratch
+		for _, d := range auction.Run(c, req, &s, nil) {
+			free := d.Claim.Price == 0 && d.Claim.Bills == event.BillsNothing && d.Claim.Lease == ulid.ULID{}
+			if d.NoFill != auction.Filled || free == touched {
+				t.Errorf("flags %d: %q, %+v", flags, d.NoFill, d.Claim)
+			}
+		}
+		for _, l := range leases {
+			left, n := l.Left()
+			if (left != 90_000 || n != 10) && !touched {
+				t.Errorf("flags %d: line item %d's lease has %v and %d impressions left", flags, l.LineItem, left, n)
+			}
+		}
+	}
+	f(event.Test, false)
+	f(event.Test|event.Suspect, false)
+	f(0, true) // the very request, had it been no test
 }
 
 func TestReasons(t *testing.T) {
