@@ -1,7 +1,8 @@
 // Package visitor tells who asks: where from, on what device, in what language,
 // and whether it is a person at all, as far as the visitor allows. It turns the
 // plain values of a request into what targeting asks about. It knows neither HTTP
-// nor the catalog, keeps nothing of a visitor, and allocates nothing per request.
+// nor the catalog, and allocates nothing per request. It keeps nothing of a visitor
+// but what many share: kinds of devices, and networks by their truncated addresses.
 package visitor
 
 import (
