@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"os"
@@ -238,10 +239,18 @@ func TestDocumentedRequest(t *testing.T) {
 	if diff := cmp.Diff(want, r.who, cmpopts.IgnoreUnexported(visitor.Visitor{}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Error("(-want +got)", diff)
 	}
-	for _, lists := range [][]string{rootMembers, deviceMembers, hintMembers, geoMembers, pageMembers, appMembers, userMembers, consentMembers} {
-		for _, name := range lists {
-			if !strings.Contains(string(page), name) {
-				t.Errorf("the page does not name %s", name)
+	for _, file := range []string{"decoder.go", "decoder_device.go"} {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile(`case "(\w+)":`).FindAllSubmatch(source, -1)
+		if len(names) < 10 {
+			t.Errorf("%s knows %d members only", file, len(names))
+		}
+		for _, name := range names {
+			if !bytes.Contains(page, name[1]) {
+				t.Errorf("the page does not name %s", name[1])
 			}
 		}
 	}

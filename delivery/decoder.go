@@ -3,8 +3,6 @@ package delivery
 import (
 	"strconv"
 	"unsafe"
-
-	"github.com/hayate-ads/hayate/delivery/visitor"
 )
 
 // decoder reads the body of POST /v1/decisions into an adRequest.
@@ -40,73 +38,82 @@ func (d *decoder) refuse(err error) {
 	}
 }
 
-// member reads the next known member's name, reduced to its place in names, and
-// -1 for others. A known name that comes twice is refused: which of the two
-// counts would be anybody's guess.
-func (d *decoder) member(seen *uint32, names []string) int {
-	key := d.key()
-	for i, name := range names {
-		if string(key) != name {
-			continue
-		}
-		if *seen&(1<<i) != 0 {
-			d.fail("the member \"" + name + "\" comes twice")
-		}
-		*seen |= 1 << i
-		if d.null() {
-			return ignored
-		}
-		return i
+// once tells whether to read the value of a known member: not that of null, and
+// not where name comes twice in an object, which is refused: which of the two
+// counts would be anybody's guess. seen is the object's, bit the member's in it.
+func (d *decoder) once(seen *uint32, bit int, name []byte) bool {
+	if *seen&(1<<bit) != 0 {
+		d.fail("the member \"" + string(name) + "\" comes twice")
 	}
-	d.skip()
-	return ignored
+	*seen |= 1 << bit
+	return !d.null() && d.fault == ""
 }
-
-// ignored is the member whose value has been read already.
-const ignored = -1
-
-var rootMembers = []string{"placements", "keywords", "device", "page", "user", "consent", "test", "app"}
 
 func (d *decoder) root() {
 	var seen uint32
 	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, rootMembers) {
-		case 0:
-			d.placements()
-		case 1:
-			d.keywords()
-		case 2:
-			d.device()
-		case 3:
-			d.page()
-		case 4:
-			d.user()
-		case 5:
-			d.consent()
-		case 6:
-			d.request.test = d.boolean()
-		case 7:
-			d.app()
+		switch name := d.key(); string(name) {
+		case "placements":
+			if d.once(&seen, 0, name) {
+				d.placements()
+			}
+		case "keywords":
+			if d.once(&seen, 1, name) {
+				d.keywords()
+			}
+		case "device":
+			if d.once(&seen, 2, name) {
+				d.device()
+			}
+		case "page":
+			if d.once(&seen, 3, name) {
+				d.page()
+			}
+		case "user":
+			if d.once(&seen, 4, name) {
+				d.user()
+			}
+		case "consent":
+			if d.once(&seen, 5, name) {
+				d.consent()
+			}
+		case "test":
+			if d.once(&seen, 6, name) {
+				d.request.test = d.boolean()
+			}
+		case "app":
+			if d.once(&seen, 7, name) {
+				d.app()
+			}
+		default:
+			d.skip()
 		}
 	}
 }
-
-var placementMembers = []string{"id"}
 
 func (d *decoder) placements() {
 	for d.open('['); d.more(']'); {
 		var seen uint32
 		before := len(d.request.placements)
 		for d.open('{'); d.more('}'); {
-			if d.member(&seen, placementMembers) == 0 {
-				if id := d.str(); d.fault == "" {
-					d.refuse(d.request.addPlacement(id))
+			switch name := d.key(); string(name) {
+			case "id":
+				if d.once(&seen, 0, name) {
+					d.placement()
 				}
+			default:
+				d.skip()
 			}
 		}
 		if len(d.request.placements) == before {
 			d.refuse(invalidRequest("placements: every placement needs an id"))
 		}
+	}
+}
+
+func (d *decoder) placement() {
+	if id := d.str(); d.fault == "" {
+		d.refuse(d.request.addPlacement(id))
 	}
 }
 
@@ -119,90 +126,6 @@ func (d *decoder) keywords() {
 			}
 		}
 	}
-}
-
-var deviceMembers = []string{
-	"ua", "ip", "language", "hints", "make", "model", "os", "osv", "connectiontype", "mccmnc", "geo", "lmt",
-}
-
-func (d *decoder) device() {
-	var seen uint32
-	who := &d.request.who
-	for d.open('{'); d.more('}'); {
-		switch i := d.member(&seen, deviceMembers); i {
-		case 0:
-			who.Hints.UserAgent = d.text("device.ua")
-			d.request.behalf = d.request.behalf || len(who.Hints.UserAgent) > 0
-		case 1:
-			d.ip()
-		case 2:
-			who.Language = d.text("device.language")
-		case 3:
-			d.hints()
-		case 4:
-			who.App.Make = d.text("device.make")
-		case 5:
-			who.App.Model = d.text("device.model")
-		case 6:
-			who.App.OS = d.text("device.os")
-		case 7:
-			who.App.OSVersion = d.text("device.osv")
-		case 8:
-			who.App.Connection = d.whole("device.connectiontype")
-		case 9:
-			who.App.Carrier = d.text("device.mccmnc")
-		case 10:
-			d.geo()
-		case 11:
-			who.Consent.LMT = d.flag()
-		}
-	}
-}
-
-func (d *decoder) ip() {
-	text := d.str()
-	if d.fault != "" {
-		return
-	}
-	addr, err := visitor.ParseIP(text)
-	if err != nil {
-		d.refuse(invalidRequest("device.ip is not an IPv4 or IPv6 address"))
-	}
-	d.request.who.IP, d.request.behalf = addr, true
-}
-
-var hintMembers = []string{"brands", "mobile", "platform", "platform_version", "model", "full_version_list"}
-
-// hints reads client hints, each as its header had it.
-func (d *decoder) hints() {
-	var seen uint32
-	h := &d.request.who.Hints
-	fields := [...]*[]byte{&h.Brands, &h.Mobile, &h.Platform, &h.PlatformVersion, &h.Model, &h.FullVersions}
-	for d.open('{'); d.more('}'); {
-		if i := d.member(&seen, hintMembers); i != ignored {
-			*fields[i] = d.text("device.hints")
-		}
-	}
-}
-
-var geoMembers = []string{"lat", "lon"}
-
-// geo reads a place that a device knows of itself; half of one is none.
-func (d *decoder) geo() {
-	var seen uint32
-	app := &d.request.who.App
-	known := 0
-	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, geoMembers) {
-		case 0:
-			app.Latitude = d.decimal("device.geo.lat", 90)
-			known++
-		case 1:
-			app.Longitude = d.decimal("device.geo.lon", 180)
-			known++
-		}
-	}
-	app.Located = known == 2
 }
 
 // text reads a string of bounded length.
@@ -252,81 +175,110 @@ func (d *decoder) flag() bool {
 	return d.boolean()
 }
 
-var pageMembers = []string{"url", "referrer", "categories", "cattax"}
-
 func (d *decoder) page() {
 	var seen uint32
 	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, pageMembers) {
-		case 0:
-			d.request.who.URL = d.text("page.url")
-		case 1:
-			d.text("page.referrer")
-		case 2:
-			for d.open('['); d.more(']'); {
-				if id := d.text("page.categories"); d.fault == "" {
-					d.refuse(d.request.addCategory(id))
+		switch name := d.key(); string(name) {
+		case "url":
+			if d.once(&seen, 0, name) {
+				d.request.who.URL = d.text("page.url")
+			}
+		case "referrer":
+			if d.once(&seen, 1, name) {
+				d.text("page.referrer")
+			}
+		case "categories":
+			if d.once(&seen, 2, name) {
+				for d.open('['); d.more(']'); {
+					if id := d.text("page.categories"); d.fault == "" {
+						d.refuse(d.request.addCategory(id))
+					}
 				}
 			}
-		case 3:
-			d.request.who.Cattax = d.whole("page.cattax")
+		case "cattax":
+			if d.once(&seen, 3, name) {
+				d.request.who.Cattax = d.whole("page.cattax")
+			}
+		default:
+			d.skip()
 		}
 	}
 }
-
-var appMembers = []string{"bundle"}
 
 func (d *decoder) app() {
 	var seen uint32
 	for d.open('{'); d.more('}'); {
-		if d.member(&seen, appMembers) == 0 {
-			d.request.bundle = d.text("app.bundle")
+		switch name := d.key(); string(name) {
+		case "bundle":
+			if d.once(&seen, 0, name) {
+				d.request.bundle = d.text("app.bundle")
+			}
+		default:
+			d.skip()
 		}
 	}
 }
-
-var userMembers = []string{"id", "segments"}
 
 func (d *decoder) user() {
 	var seen uint32
 	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, userMembers) {
-		case 0:
-			d.text("user.id")
-		case 1:
-			for d.open('['); d.more(']'); {
-				if text := d.str(); d.fault == "" {
-					d.refuse(d.request.addSegment(text))
+		switch name := d.key(); string(name) {
+		case "id":
+			if d.once(&seen, 0, name) {
+				d.text("user.id")
+			}
+		case "segments":
+			if d.once(&seen, 1, name) {
+				for d.open('['); d.more(']'); {
+					if text := d.str(); d.fault == "" {
+						d.refuse(d.request.addSegment(text, d.plain))
+					}
 				}
 			}
+		default:
+			d.skip()
 		}
 	}
 }
-
-var consentMembers = []string{"tcf", "gpp", "us_privacy", "gpp_sid", "gpc", "gdpr", "coppa"}
 
 func (d *decoder) consent() {
 	var seen uint32
 	c := &d.request.who.Consent
 	for d.open('{'); d.more('}'); {
-		switch d.member(&seen, consentMembers) {
-		case 0:
-			c.TCF = d.text("consent.tcf")
-		case 1:
-			c.GPP = d.text("consent.gpp")
-		case 2:
-			c.USPrivacy = d.text("consent.us_privacy")
-		case 3:
-			c.Scoped = true
-			for d.open('['); d.more(']'); {
-				d.request.addSection(d.whole("consent.gpp_sid"))
+		switch name := d.key(); string(name) {
+		case "tcf":
+			if d.once(&seen, 0, name) {
+				c.TCF = d.text("consent.tcf")
 			}
-		case 4:
-			c.GPC = d.flag()
-		case 5:
-			c.GDPR = answer(d.flag())
-		case 6:
-			c.COPPA = d.flag()
+		case "gpp":
+			if d.once(&seen, 1, name) {
+				c.GPP = d.text("consent.gpp")
+			}
+		case "us_privacy":
+			if d.once(&seen, 2, name) {
+				c.USPrivacy = d.text("consent.us_privacy")
+			}
+		case "gpp_sid":
+			if d.once(&seen, 3, name) {
+				c.Scoped = true
+				for d.open('['); d.more(']'); {
+					d.request.addSection(d.whole("consent.gpp_sid"))
+				}
+			}
+		case "gpc":
+			if d.once(&seen, 4, name) {
+				c.GPC = d.flag()
+			}
+		case "gdpr":
+			if d.once(&seen, 5, name) {
+				c.GDPR = answer(d.flag())
+			}
+		case "coppa":
+			if d.once(&seen, 6, name) {
+				c.COPPA = d.flag()
+			}
+		default:
+			d.skip()
 		}
 	}
 }

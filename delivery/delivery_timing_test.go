@@ -35,20 +35,6 @@ var browserHeaders = [][2]string{
 	{"Sec-Fetch-Dest", "empty"}, {"Sec-Fetch-Mode", "cors"}, {"Sec-Gpc", "0"},
 }
 
-func BenchmarkDecode(b *testing.B) {
-	body := []byte(timedBody)
-	var d decoder
-	var r adRequest
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		r.reset()
-		if err := d.decode(body, &r); err != nil || len(r.who.Keywords) != 3 {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkGuard(b *testing.B) {
 	raw := []byte("Host: ads.example\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n" +
 		"Accept: */*\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nReferer: https://news.example/\r\n" +

@@ -99,9 +99,19 @@ func (r *adRequest) addKeyword(key, value []byte) error {
 	return nil
 }
 
-func (r *adRequest) addSegment(text []byte) error {
+// shortSegment is a length in bytes, far below the limit of segments, up to which
+// plain text is known to be one without asking.
+const shortSegment = 64
+
+// addSegment takes a segment; plain tells that text is of the characters from
+// space to tilde only. Nearly all are, and come by the dozen.
+func (r *adRequest) addSegment(text []byte, plain bool) error {
 	if len(r.who.Segments) == maxSegments {
 		return invalidRequest("user.segments: more than %d", maxSegments)
+	}
+	if plain && len(text) > 0 && len(text) <= shortSegment && text[0] != ' ' && text[len(text)-1] != ' ' {
+		r.who.Segments = append(r.who.Segments, text)
+		return nil
 	}
 	segment, err := visitor.ParseSegment(text)
 	if err != nil {
@@ -217,7 +227,7 @@ func (r *adRequest) parameter(name, value []byte) error {
 	case "bundle":
 		r.bundle = value
 	case "seg":
-		return r.addSegment(value)
+		return r.addSegment(value, false)
 	case "cat":
 		return r.addCategory(value)
 	case "cattax":
