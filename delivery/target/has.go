@@ -238,18 +238,10 @@ func (s *Scan) sketch(d *dimension, h *has) {
 
 // holds tells whether the request satisfies the terms. Those on the hour are not
 // looked at: planes answer them.
-func (s *Scan) holds(code terms) bool { return s.holdsBy(code, reason{}) }
-
-// holdsBy is holds for a row that was reached. The term that is satisfied by what
-// it was reached by is passed over: else all that the request has would be looked up.
-func (s *Scan) holdsBy(code terms, by reason) bool {
+func (s *Scan) holds(code terms) bool {
 	for len(code) > 0 {
 		head := code[0]
 		end := 1 + head>>headCountShift
-		if head&(headDimension|headExclude) == by.of && slices.Contains(code[1:end], by.number) {
-			code = code[end:]
-			continue
-		}
 		if of := rule.Dimension(head & headDimension); of != rule.HourOfWeek {
 			d := s.ix.dimensions[of]
 			if s.oneOf(d, code[1:end]) == (head&headExclude != 0) {
@@ -257,6 +249,29 @@ func (s *Scan) holdsBy(code terms, by reason) bool {
 			}
 		}
 		code = code[end:]
+	}
+	return true
+}
+
+// holdsBy tells whether the request satisfies all terms of a row that was reached.
+// The term that is satisfied by what it was reached by is passed over: else all
+// that the request has would be looked up.
+func (s *Scan) holdsBy(row uint32, by reason) bool {
+	code := s.ix.program.all(row)
+	for len(code) > 0 {
+		head := code[0]
+		end := 1 + head>>headCountShift
+		values, of := code[1:end], rule.Dimension(head&headDimension)
+		code = code[end:]
+		switch {
+		case of == rule.HourOfWeek:
+			if open := s.open(); open != nil && !open.has(row) {
+				return false
+			}
+		case head&(headDimension|headExclude) == by.of && slices.Contains(values, by.number):
+		case s.oneOf(s.ix.dimensions[of], values) == (head&headExclude != 0):
+			return false
+		}
 	}
 	return true
 }

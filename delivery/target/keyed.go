@@ -5,10 +5,15 @@ import "math/bits"
 // keyed is what the keyed plan works with. The rows that it reaches become bits,
 // so that they need no sorting and the walk over blocks picks them up in order.
 type keyed struct {
-	request signature // of the request; 0 before it is asked for
-	reached plane     // rows reached by their access keys; all 0 between walks
-	some    []uint64  // a bit per block that reached has any in
-	used    bool      // some is not all 0
+	request  signature // of the request; 0 before it is asked for
+	reached  plane     // rows reached by their access keys; all 0 between walks
+	some     []uint64  // a bit per block that reached has any in
+	used     bool      // some is not all 0
+	values   []reason  // of the request, whose postings are to be looked at
+	postings [][]entry // theirs
+	hits     []hit     // room for those of their rows that are in the partitions at hand
+	touched  uint32    // of no meaning: keeps reads ahead from being left out
+
 	long    [][]entry // the long postings of the request's values
 	cursors []cursor  // over them, by walker
 }
@@ -77,10 +82,11 @@ func (s *Scan) startKeyed() {
 	}
 	k.used = true
 	k.request = 0 // not known yet
-	k.long, k.cursors = k.long[:0], k.cursors[:0]
+	k.long, k.cursors, k.values = k.long[:0], k.cursors[:0], k.values[:0]
 	for _, d := range ix.keyed {
 		s.reachBy(d)
 	}
+	s.reachShort()
 	for i := range s.walkers {
 		s.openWindow(&s.walkers[i])
 	}
@@ -111,50 +117,116 @@ func (s *Scan) reachBy(d *dimension) {
 	h := s.resolve(d)
 	if !d.many {
 		if h.one != none {
-			s.reachPosting(d, h.one)
+			s.noteValue(d, h.one)
 		}
 		return
 	}
 	for _, number := range h.numbers {
-		s.reachPosting(d, number)
+		s.noteValue(d, number)
 	}
 }
 
+// passed is a field that the filter has let pass.
+type passed struct {
+	mixed uint64
+	field int32 // counted from 1
+}
+
 // reachFiltered leaves the dimension unresolved: most of its values are of no use
-// here, and perhaps no row asks for them.
+// here, and perhaps no row asks for them. Fields and filter are read in a loop of
+// their own, without a branch on what they hold, so that their cache misses overlap.
 func (s *Scan) reachFiltered(d *dimension) {
 	q, partition := s.query, s.walkers[0].partition
-	for i := q.first[d.of]; i != 0; {
-		f := &q.fields[i-1]
-		key := d.values.keyOf(f.text)
-		if mixed := d.values.mix(&key); d.filter.has(mixed, partition) {
-			if number := d.values.search(f.text, &key, mixed); number != none {
-				s.reachPosting(d, number)
+	for at, end := q.first[d.of], q.last[d.of]; at != 0 && at <= end; {
+		var few [16]passed
+		n := 0
+		for ; at <= end && n < len(few); at++ {
+			f := &q.fields[at-1]
+			key := d.values.keyOf(f.text)
+			mixed := d.values.mix(&key)
+			few[n&15] = passed{mixed, at}
+			if d.filter.has(mixed, partition) && f.dimension == d.of {
+				n++
 			}
 		}
-		i = f.next
+		for _, f := range few[:n] {
+			text := q.fields[f.field-1].text
+			key := d.values.keyOf(text)
+			if number := d.values.search(text, &key, f.mixed); number != none {
+				s.noteValue(d, number)
+			}
+		}
 	}
 	for i := range s.supply.supplied {
 		if of := &s.supply.supplied[i]; of.dimension == d.of {
 			for _, number := range of.has.numbers {
-				s.reachPosting(d, number)
+				s.noteValue(d, number)
 			}
 		}
 	}
 }
 
-// reachPosting looks at a short posting; long ones wait.
-func (s *Scan) reachPosting(d *dimension, number uint32) {
-	entries := d.posting(number)
-	if len(entries) > short {
-		s.keyed.long = append(s.keyed.long, entries)
-		return
+func (s *Scan) noteValue(d *dimension, number uint32) {
+	s.keyed.values = append(s.keyed.values, reason{uint32(d.of), number})
+}
+
+// reachShort looks at the short postings of the values noted; long ones wait. It
+// takes step after step for all rows together: each step reads memory that is in
+// no cache, at a place that the step before it has told, and only what does not
+// wait for each other is read at the same time.
+func (s *Scan) reachShort() {
+	k, ix := &s.keyed, s.ix
+	k.postings = k.postings[:0]
+	for _, by := range k.values {
+		k.postings = append(k.postings, ix.dimensions[by.of].posting(by.number))
 	}
-	partition, at, by := s.ix.partition, s.supply.partitions, reason{uint32(d.of), number}
-	for _, e := range entries {
-		if at>>partition[e.row()/blockRows]&1 != 0 && admits(signature(e>>32), s.signature()) {
-			s.reach(e.row(), by)
+	n, at := 0, s.supply.partitions
+	for i, entries := range k.postings {
+		if len(entries) > short {
+			k.long = append(k.long, entries)
+			continue
 		}
+		if n+short > len(k.hits) {
+			k.hits = append(k.hits, make([]hit, n+2*short)...)
+		}
+		for _, e := range entries {
+			k.hits[n] = hit{entry: e, by: k.values[i]}
+			n += int(at >> ix.partition[e.row()/blockRows] & 1)
+		}
+	}
+	if n > 0 {
+		s.reachHits(k.hits[:n])
+	}
+}
+
+// hit is a row of a posting.
+type hit struct {
+	entry entry
+	by    reason
+}
+
+func (s *Scan) reachHits(hits []hit) {
+	request, n := s.signature(), 0
+	for _, h := range hits {
+		hits[n] = h
+		if admits(signature(h.entry>>32), request) {
+			n++
+		}
+	}
+	hits = hits[:n]
+	at, code, touched := s.ix.program.at, s.ix.program.code, uint32(0)
+	for _, h := range hits {
+		row := h.entry.row()
+		touched += at[row] + uint32(s.mask[row>>6].Load())
+	}
+	for _, h := range hits {
+		if from := int(at[h.entry.row()]); from < len(code) {
+			touched += code[from]
+		}
+	}
+	s.keyed.touched = touched
+	for _, h := range hits {
+		s.reach(h.entry.row(), h.by)
 	}
 }
 
@@ -252,13 +324,10 @@ func (s *Scan) reach(row uint32, by reason) {
 		if !s.mask.has(row) {
 			return
 		}
-		if open := s.open(); open != nil && !open.has(row) {
-			return
-		}
 		if p == 0 && !anyHas(s.supply.shapes, row) {
 			return
 		}
-		if !s.holdsBy(ix.program.all(row), by) {
+		if !s.holdsBy(row, by) {
 			return
 		}
 	}
