@@ -19,7 +19,7 @@ type lineItemInput struct {
 	Name           string        `json:"name" doc:"1 to 200 characters." example:"Tokyo, mobile"`
 	Tier           string        `json:"tier,omitempty" enum:"sponsorship,guaranteed,auction,house" doc:"auction unless given; advertisers book auction only."`
 	CPM            string        `json:"cpm,omitempty" doc:"Price of a thousand impressions, a decimal; 0 in the house tier only." example:"2.50"`
-	Weight         int           `json:"weight,omitempty" doc:"Share among equals of the sponsorship and house tiers, 1 to 1000; 1 unless given. Operators set it."`
+	Weight         int           `json:"weight,omitempty" doc:"Share among equals, 1 to 1000; all of the sponsorship and house tiers are equals. 1 unless given. Operators set it."`
 	Roadblock      string        `json:"roadblock,omitempty" clear:"true" enum:",one,all" doc:"one: at most one placement of a page. all: as many as it has creatives, or none."`
 	Labels         []string      `json:"labels,omitempty" form:"-" clear:"true" doc:"Of any label a page shows one line item at most, in lower case." example:"[\"cars\"]"`
 	LifetimeBudget string        `json:"lifetime_budget,omitempty" clear:"true" doc:"A decimal; without one there is no limit." example:"1000.00"`

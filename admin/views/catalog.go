@@ -130,7 +130,7 @@ var pageTexts = map[string]words{
 	"lineitem.roadblock":       {"Placements of one page", "1 ページの広告枠"},
 	"lineitem.roadblock_hint":  {"All of its creatives show only when each finds a placement on the page.", "「全クリエイティブを同時に」は、すべてがページ内の広告枠に入るときだけ表示します。"},
 	"lineitem.weight":          {"Weight", "ウェイト"},
-	"lineitem.weight_hint":     {"Its share among equals of the sponsorship and house tiers, 1 to 1000.", "スポンサーシップと自社広告のティアでの配分比です（1～1000）。"},
+	"lineitem.weight_hint":     {"Its share among equals, 1 to 1000: all of the sponsorship and house tiers are.", "同順位のラインアイテム間での配分比です（1～1000）。スポンサーシップと自社広告のティアではすべて同順位です。"},
 	"lineitem.lifetime_budget": {"Lifetime budget", "総予算"},
 	"lineitem.lifetime_hint":   {"Empty: no limit.", "空欄の場合は上限なし。"},
 	"lineitem.new":             {"New line item", "ラインアイテムを作成"},
