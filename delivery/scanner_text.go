@@ -80,10 +80,12 @@ func (s *scanner) special(from, end int) []byte {
 // the source has no eight bytes more.
 func (s *scanner) bytewise(start int) []byte {
 	s.pos, s.plain = start, false
+	plain := true
 	for s.pos < len(s.src) {
 		switch c := s.src[s.pos]; {
 		case c == '"':
 			s.pos++
+			s.plain = plain
 			return s.src[start : s.pos-1]
 		case c == '\\':
 			return s.escaped(start)
@@ -91,8 +93,10 @@ func (s *scanner) bytewise(start int) []byte {
 			s.fail("a raw control character in a string")
 			return nil
 		case c < utf8.RuneSelf:
+			plain = plain && c != 0x7f
 			s.pos++
 		default:
+			plain = false
 			if s.utf8() == 0 {
 				return nil
 			}
