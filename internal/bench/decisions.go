@@ -52,6 +52,7 @@ func throughputFigures(size string) []string {
 // pair is our server and the yardstick, on the same core in turn.
 type pair struct {
 	ours, bare *server
+	ops        string // URL of our ops port
 	requests   [][]byte
 	file       string // the requests, one a line
 }
@@ -77,7 +78,7 @@ func (b *bench) pair(ctx context.Context, f *fixture) (_ *pair, err error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	p := &pair{requests: f.bodies, file: filepath.Join(b.dir, "bodies.txt")}
+	p := &pair{ops: "http://" + ops, requests: f.bodies, file: filepath.Join(b.dir, "bodies.txt")}
 	defer func() {
 		if err != nil {
 			p.stop()
@@ -90,7 +91,7 @@ func (b *bench) pair(ctx context.Context, f *fixture) (_ *pair, err error) {
 	if p.ours, err = b.serve(ctx, "delivery", "http://"+address, env, filepath.Join(b.dir, "delivery"), "serve"); err != nil {
 		return nil, err
 	}
-	if err := p.ours.ready(ctx, "http://"+ops+"/readyz"); err != nil {
+	if err := p.ours.ready(ctx, p.ops+"/readyz"); err != nil {
 		return nil, err
 	}
 	answers, err := b.warm(ctx, p)

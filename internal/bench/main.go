@@ -4,6 +4,7 @@
 //
 //	make bench               every figure
 //	make bench ONLY=prefix   those whose name begins so
+//	go run ./internal/bench -profile FILE   a CPU profile of delivery under the load of decisions
 //	make proof               the tests behind the promises at full size, then every figure
 //
 // Each figure is one line, `name value unit`, also in var/bench.txt.
@@ -53,9 +54,14 @@ func main() {
 	}
 	quick := flag.Bool("quick", false, "a tenth of the durations")
 	proofs := flag.Bool("proof", false, "first the promises' tests at full size")
+	profiled := flag.String("profile", "", "write a CPU profile of delivery under load to this `file`, and measure nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if *profiled != "" {
+		fail(profile(ctx, *profiled))
+		return
+	}
 	only := os.Getenv("ONLY")
 	if *proofs {
 		fail(prove(ctx, only))
