@@ -22,6 +22,7 @@ type builder struct {
 	code   int      // words that the program takes, at most
 	asked  [dimensions]asked
 	keyOf  []uint8 // of each row: its access key's dimension; 0: none
+	broad  plane   // rows without an access key
 	choice []rule.Dimension
 }
 
@@ -148,7 +149,7 @@ func (b *builder) fill() {
 	for row := range ix.item {
 		ix.item[row] = uint32(len(b.items))
 	}
-	ix.plain, ix.broad, ix.single = make(plane, ix.words), make(plane, ix.words), make(plane, ix.words)
+	ix.plain, b.broad = make(plane, ix.words), make(plane, ix.words)
 	ix.program = program{at: make([]uint32, 1, ix.words*64+1), code: make([]uint32, 0, b.code)}
 	b.keyOf = make([]uint8, ix.words*64)
 	var asking [dimensions]plane // rows with an including term
@@ -181,8 +182,9 @@ func (b *builder) fill() {
 	}
 	for i := range ix.partitions {
 		for row := ix.partitions[i].from * 64; row < ix.partitions[i].to*64; row++ {
-			if ix.item[row] < uint32(len(b.items)) && ix.broad.has(uint32(row)) {
+			if ix.item[row] < uint32(len(b.items)) && b.broad.has(uint32(row)) {
 				ix.partitions[i].broad++
+				ix.sown |= 1 << i
 			}
 		}
 	}

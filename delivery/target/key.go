@@ -94,13 +94,10 @@ func (b *builder) chooseKey(row uint32, rest []rule.PackedTerm) {
 	for _, d := range b.choice {
 		if slices.ContainsFunc(rest, func(t rule.PackedTerm) bool { return t.Dimension == d && !t.Exclude }) {
 			b.keyOf[row] = uint8(d)
-			if len(rest) == 1 {
-				b.ix.single.set(row)
-			}
 			return
 		}
 	}
-	b.ix.broad.set(row)
+	b.broad.set(row)
 }
 
 // key is the values of a row's access key: of several terms the one that has the

@@ -180,7 +180,7 @@ func (s *Scan) reachShort() {
 	for _, by := range k.values {
 		k.postings = append(k.postings, ix.dimensions[by.of].posting(by.number))
 	}
-	n, at := 0, s.supply.partitions
+	n, at := 0, s.supply.partitions&^ix.sown
 	for i, entries := range k.postings {
 		if len(entries) > short {
 			k.long = append(k.long, entries)
@@ -314,22 +314,17 @@ type reason struct {
 	number uint32
 }
 
-// reach marks one row. Where there are broad rows, all blocks are looked at anyway
-// and their planes tell better than a look at each row; else the row is looked at
-// here, all of it, and marked when it matches.
+// reach looks at one row, all of it, and marks it when it matches.
 func (s *Scan) reach(row uint32, by reason) {
-	ix, k := s.ix, &s.keyed
-	p := ix.partition[row/blockRows]
-	if ix.partitions[p].broad == 0 {
-		if !s.mask.has(row) {
-			return
-		}
-		if p == 0 && !anyHas(s.supply.shapes, row) {
-			return
-		}
-		if !s.holdsBy(row, by) {
-			return
-		}
+	k := &s.keyed
+	if !s.mask.has(row) {
+		return
+	}
+	if s.ix.partition[row/blockRows] == 0 && !anyHas(s.supply.shapes, row) {
+		return
+	}
+	if !s.holdsBy(row, by) {
+		return
 	}
 	k.reached.set(row)
 	k.some[row/blockRows/64] |= 1 << (row / blockRows % 64)
@@ -344,26 +339,13 @@ func anyHas(planes []plane, row uint32) bool {
 	return false
 }
 
-// loadKeyed computes a block of broad rows and of rows that were reached; of the
-// mask it holds the block already. A row whose access key is all that planes do
-// not answer is sure to match once it was reached.
+// loadKeyed keeps in the block the rows that were reached, which are sure to match.
 func (s *Scan) loadKeyed(w *walker) bool {
 	for w.word >= w.window.to {
 		s.widen(w)
 	}
-	ix := s.ix
-	broad, reached := ix.broad.at(w.word), s.keyed.reached.at(w.word)
-	for i := range w.found {
-		w.found[i] &= broad[i] | reached[i]
-	}
-	if !s.loadDense(w, w.word) {
-		return false
-	}
-	plain, single := ix.plain.at(w.word), ix.single.at(w.word)
-	for i := range w.found {
-		w.unsure[i] = w.found[i] &^ plain[i] &^ single[i]
-	}
-	return true
+	w.unsure = block{}
+	return and(&w.found, s.keyed.reached.at(w.word))
 }
 
 // hop is advance where no row is broad: from one block with reached rows to the next.
@@ -381,8 +363,7 @@ func (s *Scan) hop(w *walker, end int) bool {
 			continue
 		}
 		s.mask.load(&w.found, w.word)
-		w.unsure = block{}
-		if and(&w.found, s.keyed.reached.at(w.word)) {
+		if s.loadKeyed(w) {
 			w.step, w.bits = 0, w.found[0]
 			return true
 		}

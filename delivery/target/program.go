@@ -96,7 +96,7 @@ func (w *writer) write(row uint32, conjunction rule.PackedConjunction) {
 	}
 	if len(w.terms) == 0 {
 		ix.plain.set(row)
-		ix.broad.set(row)
+		w.b.broad.set(row)
 		return
 	}
 	at := len(p.code)

@@ -46,8 +46,7 @@ type Index struct {
 	keyed      []*dimension           // those with postings
 	signed     [4]rule.Dimension      // whose values a signature is made of; 0: none
 	plain      plane                  // rows that ask for nothing but what planes tell
-	broad      plane                  // rows without an access key
-	single     plane                  // rows with one, and else asking for nothing but what planes tell
+	sown       uint32                 // partitions that have broad rows, a bit each
 	posted     []*posted              // in partitions with broad rows: dimensions that lists answer
 	complex    plane                  // rows there with a term that neither planes nor lists answer
 	program    program
