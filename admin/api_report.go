@@ -91,23 +91,32 @@ func supplyBodyOf(d reportData) supplyBody {
 // sold, by placement.
 func (c *console) apiReport(api huma.API) {
 	demand := huma.Operation{OperationID: "report", Method: http.MethodGet, Path: "/api/v1/report", Summary: "What was delivered, by hour and line item"}
-	registerReport(c, api, demand, mayEditDemand, c.readReport, reportBodyOf)
+	reportRoute[reportBody]{demand, mayEditDemand, c.readReport, reportBodyOf}.register(c, api)
 	supply := huma.Operation{OperationID: "supply-report", Method: http.MethodGet, Path: "/api/v1/supply", Summary: "What was asked for and sold, by hour and placement"}
-	registerReport(c, api, supply, mayEditSupply, c.readSupply, supplyBodyOf)
+	reportRoute[supplyBody]{supply, mayEditSupply, c.readSupply, supplyBodyOf}.register(c, api)
 }
 
-func registerReport[Body any](c *console, api huma.API, op huma.Operation, may func(context.Context) bool, read func(context.Context, reportInput) (reportData, error), body func(reportData) Body) {
+// reportRoute is one report: who may read it, from where, and as what.
+type reportRoute[Body any] struct {
+	op   huma.Operation
+	may  func(context.Context) bool
+	read func(context.Context, reportInput) (reportData, error)
+	body func(reportData) Body
+}
+
+func (r reportRoute[Body]) register(c *console, api huma.API) {
+	op := r.op
 	op.Tags = []string{"report"}
 	huma.Register(api, op, func(ctx context.Context, in *reportInput) (*answer[Body], error) {
 		return respond(ctx, c, op.OperationID, func() (b Body, err error) {
-			if !may(ctx) {
+			if !r.may(ctx) {
 				return b, postgres.ErrForbidden
 			}
-			d, err := read(ctx, *in)
+			d, err := r.read(ctx, *in)
 			if err != nil {
 				return b, err
 			}
-			return body(d), nil
+			return r.body(d), nil
 		})
 	})
 }

@@ -99,6 +99,7 @@ type explainer struct {
 	winner  *winner     // nil: none
 	mask    target.Mask // of the line items that are asked for
 	matches []bool      // by line item: what the index says
+	found   []uint32    // room for their places
 	missing []target.Miss
 }
 
@@ -150,8 +151,9 @@ func (e *explainer) match() {
 	s := e.scratch
 	clear(e.matches)
 	s.scan.Start(s.placement.Supply, e.mask)
-	for row := s.scan.Next(); row >= 0; row = s.scan.Next() {
-		e.matches[s.catalog.Index.Item(row)] = true
+	e.found = s.scan.AppendItems(e.found[:0])
+	for _, item := range e.found {
+		e.matches[item] = true
 	}
 }
 

@@ -62,7 +62,7 @@ type LineItem struct {
 	Labels     []uint16     // numbers, ascending: no two line items of one decision share one
 	Owner      uint32       // its advertiser's place in Catalog.Advertisers
 	Urgency    int32        // of the guaranteed tier, thousandths
-	Weight     uint16       // 1 to ad.MaxWeight, among its peers of the sponsorship and house tiers
+	Weight     uint16       // 1 to ad.MaxWeight, among its peers
 	Zone       uint16       // of its advertiser: see Catalog.ZoneName
 	Tier       ad.Tier
 

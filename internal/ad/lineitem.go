@@ -80,7 +80,7 @@ type LineItem struct {
 	Name           string
 	Tier           Tier
 	CPM            money.Micros // price per thousand impressions; 0 only in the House tier
-	Weight         int          // share among equals of the sponsorship and house tiers, 1 to MaxWeight; 0 means 1
+	Weight         int          // share among equals, 1 to MaxWeight; 0 means 1
 	Roadblock      Roadblock
 	Labels         []string      // competitive exclusion: no two line items of one decision share one ("cars"); ascending
 	LifetimeBudget *money.Micros // nil: no limit

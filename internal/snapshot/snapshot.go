@@ -64,7 +64,7 @@ type LineItem struct {
 	Tier       ad.Tier
 	CostType   ad.CostType
 	Cost       money.Micros // of a thousand impressions, a click or a conversion
-	Weight     int          // 1 to ad.MaxWeight, among equals of the sponsorship and house tiers
+	Weight     int          // 1 to ad.MaxWeight, among equals
 	Urgency    int          // guaranteed tier: thousandths of the pace it needs, 1000 is on schedule; 0 to MaxUrgency
 	Roadblock  ad.Roadblock
 	Labels     []string // ascending: no two line items of one decision share one
