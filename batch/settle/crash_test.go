@@ -288,6 +288,10 @@ func TestSettleAmongGrants(t *testing.T) {
 	w.until(20*time.Second, func() bool { return w.totals().Impressions == impressions })
 	cancel()
 	settler.Wait()
+	w.until(10*time.Second, func() bool { // a session that was cut off ends when the server notices
+		_, err := Once(t.Context(), w.cfg)
+		return err == nil
+	})
 	w.pass(w.cfg.Bank.LongestHold + w.cfg.Bank.Margin + 10*time.Second)
 	books := w.totals()
 	books.check(t)

@@ -60,8 +60,15 @@ func (s *Settler) Lock(ctx context.Context) error {
 
 // Close ends the session and with it the lock, which it gives back first: the
 // server takes a moment to end a session, and the next settler may be waiting.
+//
+// A statement that was cut off has closed the session already, without that
+// courtesy; then it waits until the server was told at least.
 func (s *Settler) Close(ctx context.Context) error {
 	if s.conn.IsClosed() {
+		select {
+		case <-s.conn.PgConn().CleanupDone():
+		case <-ctx.Done():
+		}
 		return nil
 	}
 	_, err := s.conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", settleLock)
