@@ -78,7 +78,7 @@ const scanGap = 100_000
 // had a lease, and asks the bank for those (design §5.1).
 func (s *server) wantLeases(on *serving, sc *scratch) {
 	req := &sc.auction
-	if req.Flags != 0 {
+	if req.Flags&(event.Test|event.Suspect) != 0 {
 		return // tests and bots draw no money
 	}
 	last := s.scannedAt.Load()

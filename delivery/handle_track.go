@@ -57,12 +57,23 @@ func (s *server) handleTrack(ctx *fasthttp.RequestCtx, path []byte) {
 		sc.record.Type = kind
 		sc.record.Landing.Clearing = r.Price
 		sc.record.Landing.Late = now.Sub(r.DecidedAt) > r.Hold
-		sc.record.Landing.Invalid = r.Flags&event.Suspect != 0 || visitor.Bot(h.UserAgent())
+		sc.record.Landing.Invalid = judge(r, h.UserAgent())
 		if err = s.record(&sc.record); err == nil {
 			s.metrics.landed(&sc.record)
 		}
 	}
 	answerTrack(ctx, landing{kind, sc.landing, expired, counted && err == nil, err != nil})
+}
+
+// judge says why a landing is invalid traffic.
+func judge(r *event.Reservation, userAgent []byte) event.Invalid {
+	switch {
+	case visitor.Bot(userAgent):
+		return event.InvalidBot
+	case r.Flags&event.Suspect != 0:
+		return event.InvalidSuspect
+	}
+	return event.Valid
 }
 
 // landingType is the event that a tracking URL of a purpose reports, 0 for

@@ -76,7 +76,8 @@ func NewCore(s State) *Core {
 			Accounts: make(map[postgres.BudgetKey]*postgres.AccountChange),
 			Ledger:   make(map[postgres.BudgetKey]*postgres.LedgerEntry),
 			Cells:    make(map[postgres.CellKey]*postgres.Cell),
-			Supply:   make(map[postgres.SupplyKey]int64),
+			Audience: make(map[postgres.AudienceKey]*postgres.AudienceCell),
+			Supply:   make(map[postgres.SupplyKey]*postgres.SupplyCell),
 			Reasons:  make(map[postgres.ReasonKey]postgres.ReasonCount),
 		},
 	}
@@ -149,13 +150,22 @@ func (c *Core) Apply(process ulid.ULID, rec *event.Record) error {
 		c.end(process)
 	case event.Requests:
 		r := &rec.Requests
-		c.out.Supply[postgres.SupplyKey{Hour: r.Hour.Unix(), Placement: r.Placement, Exchange: r.Exchange, NoFill: r.NoFill}] += r.N
+		c.supply(postgres.SupplyKey{Hour: r.Hour.Unix(), Placement: r.Placement, Exchange: r.Exchange, NoFill: r.NoFill}).Decisions += r.N
 	case event.Unserved:
 		c.reasons(rec.Reasons)
 	default:
 		c.land(rec)
 	}
 	return nil
+}
+
+func (c *Core) supply(key postgres.SupplyKey) *postgres.SupplyCell {
+	cell := c.out.Supply[key]
+	if cell == nil {
+		cell = new(postgres.SupplyCell)
+		c.out.Supply[key] = cell
+	}
+	return cell
 }
 
 func (c *Core) odd(why Odd) {

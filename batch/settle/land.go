@@ -50,7 +50,7 @@ func (c *Core) land(rec *event.Record) {
 // landingPurpose is under which purpose a landing is de-duplicated.
 func landingPurpose(rec *event.Record) uint8 {
 	purpose := uint8(rec.Type)
-	if rec.Landing.Invalid || rec.Landing.Reservation.Flags&event.Suspect != 0 {
+	if rec.Landing.Invalid != event.Valid || rec.Landing.Reservation.Flags&event.Suspect != 0 {
 		purpose |= invalidPurpose
 	}
 	return purpose

@@ -252,9 +252,11 @@ func (m *model) land() {
 		rec := landing(kind, token.Reservation)
 		inHold := !m.clock.Now().After(token.DecidedAt.Add(hold))
 		rec.Landing.Late = !inHold
-		rec.Landing.Invalid = m.oneIn(10)
+		if m.oneIn(10) {
+			rec.Landing.Invalid = event.InvalidBot
+		}
 		m.log(&p.stream, rec)
-		token.landings = append(token.landings, modelLanding{kind, p, p.seq + 1, inHold, rec.Landing.Invalid})
+		token.landings = append(token.landings, modelLanding{kind, p, p.seq + 1, inHold, rec.Landing.Invalid != event.Valid})
 	}
 }
 

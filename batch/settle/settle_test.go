@@ -270,7 +270,7 @@ func TestUncountedRecords(t *testing.T) {
 	other.LineItem++
 	w.log(a, landing(event.Impression, test))
 	bad := landing(event.Impression, invalid)
-	bad.Landing.Invalid = true
+	bad.Landing.Invalid = event.InvalidBot
 	w.log(a, bad)
 	w.log(a, bad)
 	w.log(a, landing(event.Impression, invalid)) // judged valid at another landing: bills

@@ -128,6 +128,7 @@ type Placement struct {
 	snapshot.Placement
 	Publisher         ad.ID
 	Domain            string       // of its property
+	Share             uint16       // its publisher's part of what is charged, basis points
 	MinValue          money.Micros // its floor in the catalog's currency, per mille, rounded up: what LineItem.Value must reach
 	BlockedCategories []uint16     // numbers, ascending: what Creative.Categories must not meet
 	BlockedAttributes uint64       // bits: what Creative.Attributes must not meet

@@ -77,7 +77,7 @@ func (k *compiler) addPlacements() error {
 
 func (k *compiler) placement(from *snapshot.Placement, property *snapshot.Property, floors floors) (p Placement, err error) {
 	p = Placement{
-		Placement: k.detached(from), Publisher: property.Publisher, Domain: k.own(property.Domain),
+		Placement: k.detached(from), Publisher: property.Publisher, Domain: k.own(property.Domain), Share: uint16(property.RevenueShare),
 		BlockedCategories: k.categories.among(from.BlockedCategories), Shapes: k.shapesFor(from),
 	}
 	if p.BlockedAttributes, err = bitsOf("placement", from.ID, from.BlockedAttributes); err != nil {

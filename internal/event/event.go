@@ -32,16 +32,29 @@ const (
 	Viewable   Type = 6 // telemetry
 	Requests   Type = 7 // telemetry: a count of decisions under one key
 	Unserved   Type = 8 // telemetry: why line items did not serve, and how often; since version 2
+
+	Conversion Type = 9  // durable: what the visitor did at the advertiser's; since version 3
+	Progress   Type = 10 // telemetry: how far a video was played; since version 3
+	Win        Type = 11 // durable: an exchange says that a bid won; since version 3
+	Billing    Type = 12 // durable: an exchange's billing notice; since version 3
 )
 
 // Durable tells whether a record of this type is on disk before it is
 // acknowledged; the others may lose a second (design §6).
-func (t Type) Durable() bool { return t != Viewable && t != Requests && t != Unserved }
+func (t Type) Durable() bool {
+	return t != Viewable && t != Requests && t != Unserved && t != Progress
+}
+
+// IsLanding tells whether records of this type carry a [Landing].
+func (t Type) IsLanding() bool {
+	return t >= Impression && t <= Viewable || t >= Conversion && t <= Billing
+}
 
 // Record is one fact of a stream. Which part is set follows from Type: Lease
-// with Open and Close, Landing with Impression, Click and Viewable, Requests
-// with Requests, Reasons with Unserved. It is one struct so that a reader can
-// reuse it; only Reasons, of which there are few, lie apart.
+// with Open and Close, Landing where [Type.IsLanding], Action with Conversion
+// besides, Requests with Requests, Reasons with Unserved. It is one struct so
+// that a reader can reuse it; only Reasons and Action, of which there are few,
+// lie apart.
 type Record struct {
 	Type     Type
 	At       time.Time // bank time of the logging, microseconds, never going back within a process
@@ -49,6 +62,7 @@ type Record struct {
 	Landing  Landing
 	Requests Count
 	Reasons  *Reasons
+	Action   *Action
 }
 
 // Lease is the content of OPEN and CLOSE.
@@ -71,7 +85,61 @@ type Landing struct {
 	Reservation Reservation
 	Clearing    money.Micros // what the exchange says it took; own inventory: the reservation's price
 	Late        bool         // landed after the reservation's hold had ended
-	Invalid     bool         // judged invalid traffic at landing
+	Invalid     Invalid      // judged invalid traffic at landing, and why
+	Quartile    Quartile     // Progress only
+}
+
+// Charge is what the landing is worth to whoever is charged for it, when it is
+// of the type that bills: price × clearing / bid, rounded down, and never more
+// than the price (design §5.7). A bid of 0 is charged at its price.
+func (l *Landing) Charge() money.Micros {
+	r := &l.Reservation
+	if r.BidPrice <= 0 || l.Clearing >= r.BidPrice {
+		return r.Price
+	}
+	return r.Price.MulDiv(int64(l.Clearing), int64(r.BidPrice))
+}
+
+// Invalid says why traffic is invalid. The numbers stand in files.
+type Invalid uint8
+
+const (
+	Valid          Invalid = 0
+	InvalidOther   Invalid = 1 // unspecified, as in files before version 3
+	InvalidBot     Invalid = 2 // the user agent is a known program's
+	InvalidSuspect Invalid = 3 // judged so at decision time: the reservation's flag
+)
+
+var invalidNames = [...]string{"", "other", "bot", "suspect"}
+
+// String is the reason as reports name it; "" for valid traffic.
+func (i Invalid) String() string {
+	if int(i) < len(invalidNames) {
+		return invalidNames[i]
+	}
+	return invalidNames[InvalidOther]
+}
+
+// Quartile is how far a video was played (VAST 4.2 §3.14.1).
+type Quartile uint8
+
+const (
+	Start Quartile = iota
+	FirstQuartile
+	Midpoint
+	ThirdQuartile
+	Complete
+)
+
+// MaxOrderID is the longest order id, in bytes.
+const MaxOrderID = 64
+
+// Action is what a conversion says beside its landing: an order, a sign-up.
+type Action struct {
+	OrderID   string       // the advertiser's, printable ASCII; "": one for each reservation
+	Value     money.Micros // as the advertiser states it, in budget currency
+	PostView  bool         // follows an impression; else a click
+	TouchedAt time.Time    // of that click or impression, seconds
 }
 
 // Bills names the event that charges a reservation (design §5.11).
@@ -82,14 +150,27 @@ const (
 	BillsImpression Bills = 1
 	BillsClick      Bills = 2
 	BillsConversion Bills = 3
+	BillsWin        Bills = 4 // an exchange's win notice
+	BillsBilling    Bills = 5 // an exchange's billing notice
 )
+
+// Type is the type of record that charges, 0 for none.
+func (b Bills) Type() Type {
+	if int(b) < len(billingTypes) {
+		return billingTypes[b]
+	}
+	return 0
+}
+
+var billingTypes = [...]Type{BillsImpression: Impression, BillsClick: Click, BillsConversion: Conversion, BillsWin: Win, BillsBilling: Billing}
 
 // Flags of a reservation.
 type Flags uint8
 
 const (
-	Test    Flags = 1 << iota // never counted
-	Suspect                   // invalid traffic known at decision time
+	Test     Flags = 1 << iota // never counted
+	Suspect                    // invalid traffic known at decision time
+	Personal                   // the visitor allowed what is personal: a later conversion may be recognised
 )
 
 // DeviceType of a visitor; the numbers stand in files.
@@ -132,8 +213,14 @@ type Reservation struct {
 	Generation uint64        // of the catalog that decided
 	Price      money.Micros  // per impression, in budget currency: what is charged
 	BidPrice   money.Micros  // in the bid's currency; own inventory: equals Price
+	Share      uint16        // the publisher's part of what is charged, basis points; since version 3 of segments
 	Bills      Bills
 	Flags      Flags
+}
+
+// Revenue is the publisher's part of a charge, rounded down.
+func (r *Reservation) Revenue(charged money.Micros) money.Micros {
+	return charged.MulDiv(int64(r.Share), 10_000)
 }
 
 // SegmentName is the bucket key of a segment:

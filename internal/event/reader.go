@@ -16,6 +16,7 @@ type Reader struct {
 	process ulid.ULID
 	seq     uint64
 	sum     uint32
+	version uint16
 	offset  int
 	records uint64
 	sealed  bool
@@ -38,7 +39,7 @@ func NewReader(b []byte, process ulid.ULID, seq uint64) (Reader, error) {
 	case h.Process != process || h.Seq != seq:
 		r.err = fmt.Errorf("%w: it says process %s, segment %d; asked for %s, %d", ErrForeign, h.Process, h.Seq, process, seq)
 	default:
-		r.offset = HeaderSize
+		r.offset, r.version = HeaderSize, h.Version
 	}
 	return r, r.err
 }
@@ -60,7 +61,7 @@ func (r *Reader) Next(rec *Record) (ok bool, err error) {
 		r.err = r.footer(payload)
 		return false, r.err
 	}
-	if err := parsePayload(t, payload[1:], rec, &r.names); err != nil {
+	if err := parsePayload(t, &decoder{b: payload[1:], version: r.version}, rec, &r.names); err != nil {
 		// Its sum is right: it was written like this, so no tear explains it.
 		r.err = fmt.Errorf("%w: record %d at byte %d: %w", ErrCorrupt, r.records, r.offset, err)
 		return false, r.err

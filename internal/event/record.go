@@ -26,8 +26,11 @@ const (
 // Flags of a landing.
 const (
 	landedLate    = 1
-	landedInvalid = 2
+	landedInvalid = 2 // since version 3 followed by the reason
 )
+
+// Flags of an action.
+const actedPostView = 1
 
 // Validate says whether a reader would accept rec. At may still be unset: the
 // log sets it.
@@ -37,11 +40,10 @@ func (rec *Record) Validate() error {
 		return rec.Lease.validate(rec.Type)
 	case End:
 		return nil
-	case Impression, Click, Viewable:
-		if !payable(rec.Landing.Clearing) {
-			return errors.New("clearing price is negative or too large")
-		}
-		return rec.Landing.Reservation.Validate()
+	case Impression, Click, Viewable, Progress, Win, Billing:
+		return rec.Landing.validate()
+	case Conversion:
+		return errors.Join(rec.Landing.validate(), rec.Action.validate())
 	case Requests:
 		return rec.Requests.validate()
 	case Unserved:
@@ -69,6 +71,41 @@ func (l *Lease) validate(t Type) error {
 	return nil
 }
 
+func (l *Landing) validate() error {
+	switch {
+	case !payable(l.Clearing):
+		return errors.New("clearing price is negative or too large")
+	case l.Invalid > InvalidSuspect:
+		return fmt.Errorf("unknown reason %d for invalid traffic", l.Invalid)
+	case l.Quartile > Complete:
+		return fmt.Errorf("quartile %d of a video", l.Quartile)
+	}
+	return l.Reservation.Validate()
+}
+
+func (a *Action) validate() error {
+	switch {
+	case a == nil:
+		return missing("action of a conversion")
+	case len(a.OrderID) > MaxOrderID || !isPrintable(a.OrderID):
+		return fmt.Errorf("order id %.80q is not of at most %d printable ASCII characters", a.OrderID, MaxOrderID)
+	case !payable(a.Value):
+		return errors.New("conversion's value is negative or too large")
+	case outside(a.TouchedAt):
+		return errors.New("time of the click or impression is not between 1970 and 9999")
+	}
+	return nil
+}
+
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *Count) validate() error {
 	switch {
 	case c.Placement <= 0:
@@ -93,8 +130,12 @@ func AppendPayload(dst []byte, rec *Record) []byte {
 	switch rec.Type {
 	case Open, Close:
 		dst = appendLease(dst, &rec.Lease, rec.Type)
-	case Impression, Click, Viewable:
+	case Impression, Click, Viewable, Win, Billing:
 		dst = appendLanding(dst, &rec.Landing)
+	case Progress:
+		dst = append(appendLanding(dst, &rec.Landing), byte(rec.Landing.Quartile))
+	case Conversion:
+		dst = appendAction(appendLanding(dst, &rec.Landing), rec.Action)
 	case Requests:
 		c := &rec.Requests
 		dst = binary.AppendUvarint(dst, uint64(c.Hour.Unix()/3600))
@@ -133,24 +174,47 @@ func appendLanding(dst []byte, l *Landing) []byte {
 	if l.Late {
 		flags |= landedLate
 	}
-	if l.Invalid {
-		flags |= landedInvalid
+	if l.Invalid == Valid {
+		return append(dst, flags)
 	}
-	return append(dst, flags)
+	return append(dst, flags|landedInvalid, byte(l.Invalid))
 }
 
-// parsePayload reads one payload, its type byte free of marks, into rec, which
+func appendAction(dst []byte, a *Action) []byte {
+	if a == nil {
+		return append(dst, 0xff) // unreadable, as all that Validate refuses
+	}
+	var flags byte
+	if a.PostView {
+		flags |= actedPostView
+	}
+	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, uint64(a.TouchedAt.Unix()))
+	dst = binary.AppendUvarint(dst, uint64(a.Value))
+	dst = binary.AppendUvarint(dst, uint64(len(a.OrderID)))
+	return append(dst, a.OrderID...)
+}
+
+// parsePayload reads one payload, what follows its type byte, into rec, which
 // it clears first. names turns reasons and dimensions into strings.
-func parsePayload(t Type, b []byte, rec *Record, names *interner) error {
+func parsePayload(t Type, d *decoder, rec *Record, names *interner) error {
 	*rec = Record{Type: t}
-	d := decoder{b: b}
+	if t >= firstOfVersion3 && d.version < 3 {
+		d.fail(fmt.Errorf("record type %d is unknown in version %d", t, d.version))
+	}
 	rec.At = time.UnixMicro(int64(d.upTo(latest*1_000_000, "log time"))).UTC()
 	switch t {
 	case Open, Close:
 		d.lease(&rec.Lease, t)
 	case End:
-	case Impression, Click, Viewable:
+	case Impression, Click, Viewable, Win, Billing:
 		d.landing(&rec.Landing)
+	case Progress:
+		d.landing(&rec.Landing)
+		rec.Landing.Quartile = Quartile(d.upTo(uint64(Complete), "quartile"))
+	case Conversion:
+		d.landing(&rec.Landing)
+		rec.Action = d.action()
 	case Requests:
 		d.count(&rec.Requests, names)
 	case Unserved:
@@ -188,7 +252,32 @@ func (d *decoder) landing(l *Landing) {
 		d.fail(errors.New("unknown flag of a landing"))
 	}
 	l.Late = flags&landedLate != 0
-	l.Invalid = flags&landedInvalid != 0
+	switch {
+	case flags&landedInvalid == 0:
+	case d.version < 3:
+		l.Invalid = InvalidOther
+	default:
+		if l.Invalid = Invalid(d.byte()); l.Invalid == Valid || l.Invalid > InvalidSuspect {
+			d.fail(fmt.Errorf("unknown reason %d for invalid traffic", l.Invalid))
+		}
+	}
+}
+
+func (d *decoder) action() *Action {
+	flags := d.byte()
+	if flags&^actedPostView != 0 {
+		d.fail(errors.New("unknown flag of an action"))
+	}
+	a := &Action{PostView: flags&actedPostView != 0}
+	a.TouchedAt = time.Unix(int64(d.upTo(latest, "time of the click or impression")), 0).UTC()
+	a.Value = d.micros("conversion's value")
+	a.OrderID = string(d.bytes(int(d.upTo(MaxOrderID, "length of the order id"))))
+	if d.err == nil {
+		if err := a.validate(); err != nil {
+			d.fail(err)
+		}
+	}
+	return a
 }
 
 func (d *decoder) count(c *Count, names *interner) {
@@ -201,6 +290,9 @@ func (d *decoder) count(c *Count, names *interner) {
 	}
 	c.NoFill = names.name(d.bytes(int(d.upTo(MaxNoFill, "length of the no-fill reason"))))
 }
+
+// firstOfVersion3 is the first type that older segments cannot hold.
+const firstOfVersion3 = Conversion
 
 // interner keeps one string for each reason or dimension seen: a handful of
 // words stands in millions of records.

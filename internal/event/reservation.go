@@ -20,7 +20,10 @@ const (
 // latest is the end of the year 9999, beyond which dates have no common text form.
 const latest = 253_402_300_799
 
-const knownFlags = Test | Suspect
+const knownFlags = Test | Suspect | Personal
+
+// maxShare is all of a charge, in basis points.
+const maxShare = 10_000
 
 // errReservation is wrapped by every error of [ParseReservation] and [Reservation.Validate].
 var errReservation = errors.New("bad reservation")
@@ -44,14 +47,15 @@ func AppendReservation(dst []byte, r *Reservation) []byte {
 	dst = binary.AppendUvarint(dst, uint64(r.Hold/time.Second))
 	dst = binary.AppendUvarint(dst, r.Generation)
 	dst = binary.AppendUvarint(dst, uint64(r.Price))
-	return binary.AppendUvarint(dst, uint64(r.BidPrice))
+	dst = binary.AppendUvarint(dst, uint64(r.BidPrice))
+	return binary.AppendUvarint(dst, uint64(r.Share))
 }
 
 // ParseReservation reads what [AppendReservation] wrote into r and returns what
 // follows it. It is strict: every value within its bounds and in its only
 // spelling. After an error r holds nothing of use.
 func ParseReservation(b []byte, r *Reservation) (rest []byte, err error) {
-	d := decoder{b: b}
+	d := decoder{b: b, version: Version}
 	d.reservation(r)
 	if d.err != nil {
 		return nil, fmt.Errorf("%w: %w", errReservation, d.err)
@@ -77,6 +81,10 @@ func (d *decoder) reservation(r *Reservation) {
 	r.Generation = d.uvarint()
 	r.Price = d.micros("price")
 	r.BidPrice = d.micros("bid price")
+	r.Share = 0
+	if d.version >= 3 {
+		r.Share = uint16(d.upTo(maxShare, "revenue share"))
+	}
 	if err := r.enums(); err != nil {
 		d.fail(err)
 	}
@@ -115,6 +123,8 @@ func (r *Reservation) Validate() error {
 		err = fmt.Errorf("hold is %v, it may be 0 to %v", r.Hold, MaxHold)
 	case !payable(r.Price) || !payable(r.BidPrice):
 		err = errors.New("price is negative or too large")
+	case r.Share > maxShare:
+		err = fmt.Errorf("revenue share is %d basis points, at most %d are allowed", r.Share, maxShare)
 	default:
 		err = r.enums()
 	}
@@ -131,7 +141,7 @@ func (r *Reservation) enums() error {
 		return errors.New("country is not two capital letters")
 	case r.Device > TV:
 		return errors.New("unknown device type")
-	case r.Bills > BillsConversion:
+	case r.Bills > BillsBilling:
 		return errors.New("unknown billing event")
 	case r.Flags&^knownFlags != 0:
 		return errors.New("unknown flag")

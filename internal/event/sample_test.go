@@ -17,13 +17,35 @@ func sampleReservation() Reservation {
 		Process: sampleProcess, Lease: sampleLease, Index: 4711, LineItem: 12, Creative: 345, Placement: 6789,
 		Exchange: 3, Deal: 77, Country: [2]byte{'J', 'P'}, Device: Mobile,
 		DecidedAt: sampleTime.Truncate(time.Millisecond), Hold: time.Minute, Generation: 99,
-		Price: 1_250, BidPrice: 1_300, Bills: BillsImpression, Flags: Suspect,
+		Price: 1_250, BidPrice: 1_300, Share: 7_000, Bills: BillsImpression, Flags: Suspect,
 	}
 }
 
 // sampleRecords has one record of every type, each field set that its type has.
 func sampleRecords() []Record {
-	records := append(sampleRecordsV1(), sampleReasons(false), sampleReasons(true))
+	landing := Landing{Reservation: sampleReservation(), Clearing: 1_300}
+	bot, complete := landing, landing
+	bot.Invalid, complete.Quartile = InvalidBot, Complete
+	records := sampleRecordsV2()
+	for i := range records {
+		if r := &records[i].Landing.Reservation; r.LineItem != 0 {
+			r.Share = landing.Reservation.Share
+		}
+	}
+	return dated(append(records,
+		Record{Type: Conversion, Landing: landing, Action: &Action{OrderID: "A-1 ~", Value: 12_340_000, TouchedAt: sampleTime.Truncate(time.Second)}},
+		Record{Type: Conversion, Landing: bot, Action: &Action{PostView: true, TouchedAt: sampleTime.Truncate(time.Second)}},
+		Record{Type: Progress, Landing: landing}, Record{Type: Progress, Landing: complete},
+		Record{Type: Win, Landing: landing}, Record{Type: Billing, Landing: bot},
+	))
+}
+
+// sampleRecordsV2 are those of the types that version 2 had.
+func sampleRecordsV2() []Record {
+	return dated(append(sampleRecordsV1(), sampleReasons(false), sampleReasons(true)))
+}
+
+func dated(records []Record) []Record {
 	for i := range records {
 		records[i].At = sampleTime.Add(time.Duration(i) * time.Microsecond)
 	}
@@ -44,8 +66,10 @@ func sampleReasons(estimated bool) Record {
 
 // sampleRecordsV1 are those of the types that version 1 had.
 func sampleRecordsV1() []Record {
-	landing := Landing{Reservation: sampleReservation(), Clearing: 1_100, Late: true, Invalid: true}
-	plain := Landing{Reservation: sampleReservation(), Clearing: 1_300}
+	unshared := sampleReservation()
+	unshared.Share = 0 // tokens of that time did not say
+	landing := Landing{Reservation: unshared, Clearing: 1_100, Late: true, Invalid: InvalidOther}
+	plain := Landing{Reservation: unshared, Clearing: 1_300}
 	lease := Lease{ID: sampleLease, LineItem: 12, Day: 20_777, Granted: 5_000_000, GrantedImpressions: 4_000}
 	closed := lease
 	closed.Reserved, closed.ReservedCount, closed.LastExpiry = 4_999_999, 3_999, sampleTime.Add(time.Minute)
@@ -60,10 +84,7 @@ func sampleRecordsV1() []Record {
 		{Type: Close, Lease: lease}, // untouched: no expiry
 		{Type: End},
 	}
-	for i := range records {
-		records[i].At = sampleTime.Add(time.Duration(i) * time.Microsecond)
-	}
-	return records
+	return dated(records)
 }
 
 // segment writes records in batches of the given size; cuts holds the offset

@@ -15,8 +15,9 @@ import (
 //
 //	1  2026-11  first: leases, impressions, clicks, viewability, request counts
 //	2  2026-11  Unserved: why line items did not serve
+//	3  2026-11  conversions, video progress, exchanges' notices; the publisher's share; why traffic is invalid
 const (
-	Version       = 2
+	Version       = 3
 	oldestVersion = 1
 )
 

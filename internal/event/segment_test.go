@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"flag"
 	"math"
 	"os"
@@ -58,7 +59,7 @@ func TestRecordRoundTrip(t *testing.T) {
 
 func drawRecord(t *rapid.T) Record {
 	rec := Record{
-		Type: Type(rapid.ByteRange(byte(Open), byte(Unserved)).Draw(t, "type")),
+		Type: Type(rapid.ByteRange(byte(Open), byte(Billing)).Draw(t, "type")),
 		At:   time.UnixMicro(rapid.Int64Range(0, latest*1_000_000).Draw(t, "at")).UTC(),
 	}
 	switch rec.Type {
@@ -72,10 +73,19 @@ func drawRecord(t *rapid.T) Record {
 			rec.Lease.ReservedCount = rapid.Int64Range(0, maxImpressions).Draw(t, "count")
 			rec.Lease.LastExpiry = time.UnixMicro(rapid.Int64Range(1, latest*1_000_000-1).Draw(t, "expiry")).UTC()
 		}
-	case Impression, Click, Viewable:
+	case Impression, Click, Viewable, Conversion, Progress, Win, Billing:
 		rec.Landing = Landing{
 			Reservation: drawReservation(t), Clearing: drawMicros(t, "clearing"),
-			Late: rapid.Bool().Draw(t, "late"), Invalid: rapid.Bool().Draw(t, "invalid"),
+			Late: rapid.Bool().Draw(t, "late"), Invalid: Invalid(rapid.ByteRange(0, byte(InvalidSuspect)).Draw(t, "invalid")),
+		}
+		switch rec.Type {
+		case Progress:
+			rec.Landing.Quartile = Quartile(rapid.ByteRange(0, byte(Complete)).Draw(t, "quartile"))
+		case Conversion:
+			rec.Action = &Action{
+				OrderID: rapid.StringMatching(`[ -~]{0,64}`).Draw(t, "order"), Value: drawMicros(t, "value"),
+				PostView: rapid.Bool().Draw(t, "post view"), TouchedAt: time.Unix(rapid.Int64Range(0, latest-1).Draw(t, "touched"), 0).UTC(),
+			}
 		}
 	case Requests:
 		rec.Requests = Count{
@@ -293,7 +303,7 @@ func TestOldVersions(t *testing.T) {
 	t.Parallel()
 	if *update {
 		b, _ := segment(sampleRecords(), 3)
-		if err := os.WriteFile(filepath.Join("testdata", "v2.seg"), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("testdata", fmt.Sprintf("v%d.seg", Version)), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -310,10 +320,7 @@ func TestOldVersions(t *testing.T) {
 		if err != nil || !r.Sealed() {
 			t.Errorf("%s: sealed %t, %v", file, r.Sealed(), err)
 		}
-		want := sampleRecords()
-		if filepath.Base(file) == "v1.seg" {
-			want = sampleRecordsV1()
-		}
+		want := map[string][]Record{"v1.seg": sampleRecordsV1(), "v2.seg": sampleRecordsV2(), "v3.seg": sampleRecords()}[filepath.Base(file)]
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", file, diff)
 		}

@@ -11,8 +11,9 @@ import (
 // decoder takes values from the front of b. After the first failure it answers
 // zeros and keeps the error, so that a parser reads like the format it parses.
 type decoder struct {
-	b   []byte
-	err error
+	b       []byte
+	version uint16 // of the segment
+	err     error
 }
 
 var (

@@ -20,7 +20,8 @@ type Settlement struct {
 	Accounts map[BudgetKey]*AccountChange
 	Ledger   map[BudgetKey]*LedgerEntry
 	Cells    map[CellKey]*Cell
-	Supply   map[SupplyKey]int64 // decisions
+	Audience map[AudienceKey]*AudienceCell
+	Supply   map[SupplyKey]*SupplyCell
 	Reasons  map[ReasonKey]ReasonCount
 }
 
@@ -45,28 +46,6 @@ type LedgerEntry struct {
 	Late    int64  // impressions on own inventory after their hold, without room
 }
 
-// CellKey names one row of the hourly report.
-type CellKey struct {
-	Hour      int64 // Unix seconds of the decision's hour
-	LineItem  ad.ID
-	Creative  ad.ID
-	Placement ad.ID
-	Exchange  ad.ID
-}
-
-// Cell is what one row of the hourly report gains.
-type Cell struct {
-	Impressions, Viewables, Clicks, Late, Invalid int64
-	Spend, Overage, Revenue                       money.Micros
-}
-
-// SupplyKey names one row of the hourly supply report; NoFill "" is a fill.
-type SupplyKey struct {
-	Hour      int64 // Unix seconds
-	Placement ad.ID
-	Exchange  ad.ID
-	NoFill    string
-}
 
 // BitsKey names 8192 de-duplication bits of a lease.
 type BitsKey struct {
@@ -123,8 +102,7 @@ func (t *SettleTx) Write(ctx context.Context, s *Settlement) error {
 	queueAccountChanges(batch, accounts)
 	queueBits(batch, s.Bits)
 	t.queueLedger(batch, s.Ledger)
-	queueCells(batch, s.Cells)
-	queueSupply(batch, s.Supply)
+	queueReports(batch, s)
 	queueReasons(batch, s.Reasons)
 	if batch.Len() == 0 {
 		return nil
@@ -289,69 +267,4 @@ func (t *SettleTx) queueLedger(batch *pgx.Batch, ledger map[BudgetKey]*LedgerEnt
 			AS n (line_item_id, day, charged, charged_n, overage, overage_n, late)
 		ORDER BY n.line_item_id, n.day`,
 		t.Batch, t.Now, lineItems, days, charged, chargedN, overage, overageN, late)
-}
-
-func queueCells(batch *pgx.Batch, cells map[CellKey]*Cell) {
-	if len(cells) == 0 {
-		return
-	}
-	var hours []time.Time
-	var ids [4][]ad.ID
-	var counts [5][]int64
-	var sums [3][]money.Micros
-	for key, c := range cells {
-		hours = append(hours, time.Unix(key.Hour, 0))
-		for i, id := range [4]ad.ID{key.LineItem, key.Creative, key.Placement, key.Exchange} {
-			ids[i] = append(ids[i], id)
-		}
-		for i, count := range [5]int64{c.Impressions, c.Viewables, c.Clicks, c.Late, c.Invalid} {
-			counts[i] = append(counts[i], count)
-		}
-		for i, sum := range [3]money.Micros{c.Spend, c.Overage, c.Revenue} {
-			sums[i] = append(sums[i], sum)
-		}
-	}
-	batch.Queue(`
-		INSERT INTO report_hour AS r (hour, line_item_id, creative_id, placement_id, exchange_id,
-			impressions, viewables, clicks, late_impressions, invalid, spend_micros, overage_micros, revenue_micros)
-		SELECT n.hour, n.line_item, n.creative, n.placement, n.exchange,
-			n.impressions, n.viewables, n.clicks, n.late, n.invalid, n.spend, n.overage, n.revenue
-		FROM unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-				$8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
-			AS n (hour, line_item, creative, placement, exchange,
-				impressions, viewables, clicks, late, invalid, spend, overage, revenue)
-		ON CONFLICT (hour, line_item_id, creative_id, placement_id, exchange_id) DO UPDATE SET
-			impressions      = r.impressions + excluded.impressions,
-			viewables        = r.viewables + excluded.viewables,
-			clicks           = r.clicks + excluded.clicks,
-			late_impressions = r.late_impressions + excluded.late_impressions,
-			invalid          = r.invalid + excluded.invalid,
-			spend_micros     = r.spend_micros + excluded.spend_micros,
-			overage_micros   = r.overage_micros + excluded.overage_micros,
-			revenue_micros   = r.revenue_micros + excluded.revenue_micros`,
-		hours, ids[0], ids[1], ids[2], ids[3],
-		counts[0], counts[1], counts[2], counts[3], counts[4], sums[0], sums[1], sums[2])
-}
-
-func queueSupply(batch *pgx.Batch, supply map[SupplyKey]int64) {
-	if len(supply) == 0 {
-		return
-	}
-	var hours []time.Time
-	var placements, exchanges []ad.ID
-	var reasons []string
-	var decisions []int64
-	for key, n := range supply {
-		hours, reasons = append(hours, time.Unix(key.Hour, 0)), append(reasons, key.NoFill)
-		placements, exchanges = append(placements, key.Placement), append(exchanges, key.Exchange)
-		decisions = append(decisions, n)
-	}
-	batch.Queue(`
-		INSERT INTO report_supply_hour AS r (hour, placement_id, exchange_id, no_fill, decisions)
-		SELECT n.hour, n.placement, n.exchange, n.no_fill, n.decisions
-		FROM unnest($1::timestamptz[], $2::bigint[], $3::bigint[], $4::text[], $5::bigint[])
-			AS n (hour, placement, exchange, no_fill, decisions)
-		ON CONFLICT (hour, placement_id, exchange_id, no_fill)
-			DO UPDATE SET decisions = r.decisions + excluded.decisions`,
-		hours, placements, exchanges, reasons, decisions)
 }
