@@ -10,7 +10,11 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/hayate-ads/hayate/batch/lake"
 	"github.com/hayate-ads/hayate/batch/publish"
+	"github.com/hayate-ads/hayate/batch/reconcile"
+	"github.com/hayate-ads/hayate/batch/retain"
+	"github.com/hayate-ads/hayate/batch/rollup"
 	"github.com/hayate-ads/hayate/batch/settle"
 	"github.com/hayate-ads/hayate/internal/bucket"
 	"github.com/hayate-ads/hayate/internal/postgres"
@@ -102,9 +106,14 @@ func (h *house) jobs() []Job {
 		Keep: h.cfg.SnapshotsKeep, KeepFor: h.cfg.SnapshotsFor,
 		RepeatAfter: h.cfg.PublishRepeat, AllowShrink: h.cfg.AllowShrink, Log: h.log,
 	}
+	db := h.runner.DB
 	return []Job{
 		{Name: "publish", Timeout: h.cfg.PublishTimeout, Schedule: "@every " + h.cfg.PublishEvery.String(), Run: publisher.Run},
 		{Name: "settle", Timeout: h.cfg.FollowFor, Follow: true, Run: h.settle},
+		{Name: "lake", Timeout: time.Hour, Schedule: "@every 1m", Run: (&lake.Writer{DB: db, Bucket: h.bucket, Log: h.log}).Run},
+		{Name: "rollup", Timeout: time.Hour, Schedule: "@every 5m", Run: (&rollup.Roller{DB: db, Bucket: h.bucket, Log: h.log}).Run},
+		{Name: "reconcile", Timeout: 6 * time.Hour, Schedule: "30 3 * * *", Run: (&reconcile.Auditor{DB: db, Bucket: h.bucket, Log: h.log}).Run},
+		{Name: "retain", Timeout: 6 * time.Hour, Schedule: "30 5 * * *", Run: (&retain.Sweeper{DB: db, Bucket: h.bucket, Log: h.log}).Run},
 	}
 }
 

@@ -46,7 +46,6 @@ type LedgerEntry struct {
 	Late    int64  // impressions on own inventory after their hold, without room
 }
 
-
 // BitsKey names 8192 de-duplication bits of a lease.
 type BitsKey struct {
 	Lease   ulid.ULID
