@@ -118,11 +118,15 @@ func (h *house) jobs() []Job {
 }
 
 // settle follows the events until its turn is over.
-func (h *house) settle(ctx context.Context) (message string, err error) {
+func (h *house) settle(ctx context.Context) (postgres.JobResult, error) {
 	var total settle.Stats
-	err = settle.Follow(ctx, settle.Config{
+	var behind time.Duration
+	err := settle.Follow(ctx, settle.Config{
 		DB: h.runner.DB, Bucket: h.bucket, Bank: h.cfg.Bank.protocol(), Log: h.log,
-		Lag: func(lag time.Duration) { h.runner.Metrics.Gauge(telemetry.SettleLag, lag.Seconds()) },
+		Lag: func(lag time.Duration) {
+			behind = lag
+			h.runner.Metrics.Gauge(telemetry.SettleLag, lag.Seconds())
+		},
 		Observe: func(s settle.Stats) {
 			total.Segments += s.Segments
 			total.Impressions += s.Impressions
@@ -131,7 +135,10 @@ func (h *house) settle(ctx context.Context) (message string, err error) {
 			h.measure(s)
 		},
 	})
-	return fmt.Sprintf("%d segments, %d impressions, %d clicks, %s charged", total.Segments, total.Impressions, total.Clicks, total.Charged), err
+	return postgres.JobResult{
+		Message: fmt.Sprintf("%d segments, %d impressions, %d clicks, %s charged", total.Segments, total.Impressions, total.Clicks, total.Charged),
+		Lag:     behind,
+	}, err
 }
 
 func (h *house) measure(s settle.Stats) {

@@ -10,6 +10,8 @@ package batch
 import (
 	"context"
 	"time"
+
+	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
 // Job is one kind of work. Its Run must be safe to repeat from any point: it may
@@ -29,6 +31,7 @@ type Job struct {
 	// session with which it writes.
 	Follow bool
 
-	// Run does the work and says in one line what it did.
-	Run func(ctx context.Context) (message string, err error)
+	// Run does the work and says in one line what it did, and how far behind it is
+	// if it knows.
+	Run func(ctx context.Context) (postgres.JobResult, error)
 }

@@ -33,7 +33,7 @@ var errLockLost = errors.New("the session that holds the lock is gone")
 // error is a run that failed, was stopped or took too long; it is logged already.
 func (r *Runner) Run(ctx context.Context, job Job) error {
 	started := time.Now()
-	outcome, message, err := r.run(ctx, job)
+	outcome, result, err := r.run(ctx, job)
 	level := slog.LevelError
 	switch {
 	case outcome == postgres.RunLocked:
@@ -42,50 +42,51 @@ func (r *Runner) Run(ctx context.Context, job Job) error {
 		level = slog.LevelInfo
 	}
 	took := time.Since(started).Seconds()
-	r.Log.Log(ctx, level, "job ended", "job", job.Name, "outcome", string(outcome), "message", message, "seconds", took)
+	r.Log.Log(ctx, level, "job ended", "job", job.Name, "outcome", string(outcome), "message", result.Message, "seconds", took)
 	r.Metrics.Count(telemetry.JobRuns, 1, "job:"+job.Name, "outcome:"+string(outcome))
 	r.Metrics.Distribution(telemetry.JobDuration, took, "job:"+job.Name)
 	if err != nil {
-		return fmt.Errorf("job %s: %s", job.Name, message)
+		return fmt.Errorf("job %s: %s", job.Name, result.Message)
 	}
 	return nil
 }
 
-func (r *Runner) run(ctx context.Context, job Job) (outcome postgres.Outcome, message string, err error) {
+func (r *Runner) run(ctx context.Context, job Job) (outcome postgres.Outcome, result postgres.JobResult, err error) {
 	turn, cancel := context.WithTimeout(ctx, job.Timeout)
 	defer cancel()
 	held := turn
 	if !job.Follow {
 		lock, err := r.lock(turn, job.Name)
 		if err != nil {
-			return postgres.RunFailed, err.Error(), err
+			return postgres.RunFailed, postgres.JobResult{Message: err.Error()}, err
 		}
 		if lock == nil {
-			r.note(ctx, job.Name, postgres.RunLocked, "another process is at it")
-			return postgres.RunLocked, "another process is at it", nil
+			result.Message = "another process is at it"
+			r.note(ctx, job.Name, postgres.RunLocked, result)
+			return postgres.RunLocked, result, nil
 		}
 		defer lock.release()
 		held = lock.ctx
 	}
 	id, err := r.DB.StartRun(turn, job.Name)
 	if err != nil {
-		return postgres.RunFailed, "note the start: " + err.Error(), err
+		return postgres.RunFailed, postgres.JobResult{Message: "note the start: " + err.Error()}, err
 	}
-	message, err = r.guard(held, job)
-	outcome, message = judge(held, job, message, err)
+	result, err = r.guard(held, job)
+	outcome, result.Message = judge(held, job, result.Message, err)
 	if outcome == postgres.RunOK {
 		err = nil
 	}
-	r.end(ctx, id, outcome, message)
-	return outcome, message, err
+	r.end(ctx, id, outcome, result)
+	return outcome, result, err
 }
 
 // guard makes a job's panic its failure, so that one job's bug does not stop the
 // others of a schedule.
-func (r *Runner) guard(ctx context.Context, job Job) (message string, err error) {
+func (r *Runner) guard(ctx context.Context, job Job) (result postgres.JobResult, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			message, err = "", fmt.Errorf("panic: %v", p)
+			result, err = postgres.JobResult{}, fmt.Errorf("panic: %v", p)
 			r.Log.Error("job panicked", "job", job.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
@@ -109,21 +110,21 @@ func judge(ctx context.Context, job Job, message string, err error) (postgres.Ou
 }
 
 // note writes a run that ended as it began.
-func (r *Runner) note(ctx context.Context, job string, outcome postgres.Outcome, message string) {
+func (r *Runner) note(ctx context.Context, job string, outcome postgres.Outcome, result postgres.JobResult) {
 	id, err := r.DB.StartRun(ctx, job)
 	if err != nil {
 		r.Log.Warn("job run not noted", "job", job, "error", err)
 		return
 	}
-	r.end(ctx, id, outcome, message)
+	r.end(ctx, id, outcome, result)
 }
 
 // end writes how a run ended, even when its time is over. The work is done or
 // not, whatever the note says: a failure here is only logged.
-func (r *Runner) end(ctx context.Context, id int64, outcome postgres.Outcome, message string) {
+func (r *Runner) end(ctx context.Context, id int64, outcome postgres.Outcome, result postgres.JobResult) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
-	if err := r.DB.EndRun(ctx, id, outcome, message); err != nil {
+	if err := r.DB.EndRun(ctx, id, outcome, result); err != nil {
 		r.Log.Warn("job run not noted", "run", id, "error", err)
 	}
 }

@@ -56,6 +56,8 @@ func runs(t *testing.T, r *Runner, job string) []string {
 	return all
 }
 
+func said(message string) postgres.JobResult { return postgres.JobResult{Message: message} }
+
 func TestRunnerNotesHowARunEnds(t *testing.T) {
 	t.Parallel()
 	r, log := newRunner(t)
@@ -77,14 +79,14 @@ func TestRunnerNotesHowARunEnds(t *testing.T) {
 			t.Errorf("error %v names no job", err)
 		}
 	}
-	untilOver := func(ctx context.Context) (string, error) { <-ctx.Done(); return "so far", ctx.Err() }
-	f(t.Context(), Job{Run: func(context.Context) (string, error) { return "3 things done", nil }}, "ok 3 things done")
-	f(t.Context(), Job{Run: func(context.Context) (string, error) { return "", errors.New("no bucket") }}, "failed no bucket")
-	f(t.Context(), Job{Run: func(context.Context) (string, error) { panic("oops") }}, "failed panic: oops")
+	untilOver := func(ctx context.Context) (postgres.JobResult, error) { <-ctx.Done(); return said("so far"), ctx.Err() }
+	f(t.Context(), Job{Run: func(context.Context) (postgres.JobResult, error) { return said("3 things done"), nil }}, "ok 3 things done")
+	f(t.Context(), Job{Run: func(context.Context) (postgres.JobResult, error) { return said(""), errors.New("no bucket") }}, "failed no bucket")
+	f(t.Context(), Job{Run: func(context.Context) (postgres.JobResult, error) { panic("oops") }}, "failed panic: oops")
 	f(t.Context(), Job{Timeout: time.Second, Run: untilOver}, "timeout not done within 1s: context deadline exceeded")
-	f(stopped, Job{Run: func(ctx context.Context) (string, error) { stop(); return untilOver(ctx) }}, "failed stopped: context canceled")
+	f(stopped, Job{Run: func(ctx context.Context) (postgres.JobResult, error) { stop(); return untilOver(ctx) }}, "failed stopped: context canceled")
 	f(t.Context(), Job{Timeout: time.Second, Follow: true, Run: untilOver}, "ok so far")
-	f(t.Context(), Job{Follow: true, Run: func(context.Context) (string, error) { return "", errors.New("rebuild") }}, "failed rebuild")
+	f(t.Context(), Job{Follow: true, Run: func(context.Context) (postgres.JobResult, error) { return said(""), errors.New("rebuild") }}, "failed rebuild")
 	if !strings.Contains(log.String(), "runner_test.go") {
 		t.Errorf("the panic's stack is not in the log:\n%s", log)
 	}
@@ -94,8 +96,8 @@ func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	r, _ := newRunner(t)
 	working, goOn := make(chan bool), make(chan bool)
-	slow := Job{Name: "slow", Timeout: time.Minute, Run: func(context.Context) (string, error) { working <- true; <-goOn; return "first", nil }}
-	quick := Job{Name: "slow", Timeout: time.Minute, Run: func(context.Context) (string, error) { return "second", nil }}
+	slow := Job{Name: "slow", Timeout: time.Minute, Run: func(context.Context) (postgres.JobResult, error) { working <- true; <-goOn; return said("first"), nil }}
+	quick := Job{Name: "slow", Timeout: time.Minute, Run: func(context.Context) (postgres.JobResult, error) { return said("second"), nil }}
 	other := Job{Name: "other", Timeout: time.Minute, Run: quick.Run}
 	first := make(chan error)
 	go func() { first <- r.Run(t.Context(), slow) }()
@@ -124,7 +126,7 @@ func TestOneAtATime(t *testing.T) {
 func TestLostLockEndsTheRun(t *testing.T) {
 	t.Parallel()
 	r, _ := newRunner(t)
-	job := Job{Name: "slow", Timeout: time.Minute, Run: func(ctx context.Context) (string, error) {
+	job := Job{Name: "slow", Timeout: time.Minute, Run: func(ctx context.Context) (postgres.JobResult, error) {
 		const kill = `SELECT count(pg_terminate_backend(pid)) FROM pg_locks
 			WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 		var killed int
@@ -132,7 +134,7 @@ func TestLostLockEndsTheRun(t *testing.T) {
 			t.Errorf("killed %d sessions: %v", killed, err)
 		}
 		<-ctx.Done()
-		return "", ctx.Err()
+		return said(""), ctx.Err()
 	}}
 	started := time.Now()
 	if err := r.Run(t.Context(), job); err == nil || !strings.Contains(err.Error(), errLockLost.Error()) {
@@ -141,7 +143,7 @@ func TestLostLockEndsTheRun(t *testing.T) {
 	if took := time.Since(started); took > 30*time.Second {
 		t.Errorf("noticed after %s", took)
 	}
-	if err := r.Run(t.Context(), Job{Name: "slow", Timeout: time.Minute, Run: func(context.Context) (string, error) { return "", nil }}); err != nil {
+	if err := r.Run(t.Context(), Job{Name: "slow", Timeout: time.Minute, Run: func(context.Context) (postgres.JobResult, error) { return said(""), nil }}); err != nil {
 		t.Errorf("the next one: %v", err)
 	}
 }
@@ -156,7 +158,7 @@ func TestDatabaseAway(t *testing.T) {
 	defer away.Close()
 	r.DB = away
 	ran := false
-	err = r.Run(t.Context(), Job{Name: "publish", Timeout: time.Minute, Run: func(context.Context) (string, error) { ran = true; return "", nil }})
+	err = r.Run(t.Context(), Job{Name: "publish", Timeout: time.Minute, Run: func(context.Context) (postgres.JobResult, error) { ran = true; return said(""), nil }})
 	if err == nil || ran || !strings.Contains(log.String(), "outcome=failed") {
 		t.Errorf("error %v, ran %v:\n%s", err, ran, log)
 	}

@@ -18,6 +18,6 @@ type Writer struct {
 }
 
 // Run writes the hours that are complete and not written yet, and says in one line what it did.
-func (x *Writer) Run(ctx context.Context) (message string, err error) {
-	return "", nil
+func (x *Writer) Run(ctx context.Context) (postgres.JobResult, error) {
+	return postgres.JobResult{}, nil
 }

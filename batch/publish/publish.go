@@ -45,18 +45,18 @@ type refusal struct {
 }
 
 // Run publishes once and says in one line what it did. Time is bank time.
-func (p *Publisher) Run(ctx context.Context) (message string, err error) {
+func (p *Publisher) Run(ctx context.Context) (postgres.JobResult, error) {
 	stored, err := p.list(ctx)
 	if err != nil {
-		return "", err
+		return postgres.JobResult{}, err
 	}
 	newest, err := p.pointer(ctx)
 	if err != nil {
-		return "", err
+		return postgres.JobResult{}, err
 	}
 	s, refused, err := p.DB.Publishable(ctx, p.Settings)
 	if err != nil {
-		return "", fmt.Errorf("read what is publishable: %w", err)
+		return postgres.JobResult{}, fmt.Errorf("read what is publishable: %w", err)
 	}
 	p.logRefused(refused)
 	highest := newest.Generation
@@ -64,30 +64,34 @@ func (p *Publisher) Run(ctx context.Context) (message string, err error) {
 		highest = max(highest, o.generation)
 	}
 	if s.Generation <= highest {
-		return "", fmt.Errorf("the bucket holds generation %d, the database is only at %d: is it an older copy, or another bucket's? "+
+		return postgres.JobResult{}, fmt.Errorf("the bucket holds generation %d, the database is only at %d: is it an older copy, or another bucket's? "+
 			"If it is the right one: SELECT setval('snapshot_generation', %d)", highest, s.Generation, highest)
 	}
 	if err := snapshot.Check(&s); err != nil {
-		return "", fmt.Errorf("not published: %w", err)
+		return postgres.JobResult{}, fmt.Errorf("not published: %w", err)
 	}
 	file := snapshot.Append(nil, &s)
 	if len(file) > snapshot.MaxSize {
-		return "", fmt.Errorf("not published: %d bytes are more than the %d that delivery takes", len(file), snapshot.MaxSize)
+		return postgres.JobResult{}, fmt.Errorf("not published: %d bytes are more than the %d that delivery takes", len(file), snapshot.MaxSize)
 	}
 	if p.isPublished(ctx, newest, snapshot.PointTo(&s, file), file) {
-		return fmt.Sprintf("generation %d: unchanged, %d refused", newest.Generation, len(refused)), nil
+		return done("generation %d: unchanged, %d refused", newest.Generation, len(refused)), nil
 	}
 	size, err := p.publish(ctx, snapshot.PointTo(&s, file), file)
 	if err != nil {
-		return "", err
+		return postgres.JobResult{}, err
 	}
 	removed, err := p.prune(ctx, stored, s.CreatedAt)
 	if err != nil {
 		// The new one is out, which is what counts; the next run tries again.
 		p.Log.Warn("old snapshots stay", "error", err)
 	}
-	return fmt.Sprintf("generation %d: %d line items, %d creatives, %d placements in %d bytes; %d refused, %d old snapshots removed",
+	return done("generation %d: %d line items, %d creatives, %d placements in %d bytes; %d refused, %d old snapshots removed",
 		s.Generation, len(s.LineItems), len(s.Creatives), len(s.Placements), size, len(refused), removed), nil
+}
+
+func done(format string, args ...any) postgres.JobResult {
+	return postgres.JobResult{Message: fmt.Sprintf(format, args...)}
 }
 
 // logRefused names each thing once, and again only when its reason changes

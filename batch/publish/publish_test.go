@@ -82,16 +82,16 @@ func (w *world) serve(t testing.TB, l ad.LineItem) {
 
 func (w *world) run(t testing.TB, want string) {
 	t.Helper()
-	message, err := w.Run(t.Context())
-	if err != nil || !strings.Contains(message, want) {
-		t.Fatalf("publish: %q, %v; want %q", message, err, want)
+	result, err := w.Run(t.Context())
+	if err != nil || !strings.Contains(result.Message, want) {
+		t.Fatalf("publish: %q, %v; want %q", result.Message, err, want)
 	}
 }
 
 func (w *world) fails(t *testing.T, want string) {
 	t.Helper()
-	if message, err := w.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
-		t.Fatalf("publish: %q, %v; want %q", message, err, want)
+	if result, err := w.Run(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("publish: %q, %v; want %q", result.Message, err, want)
 	}
 }
 

@@ -18,6 +18,6 @@ type Auditor struct {
 }
 
 // Run compares and says in one line what it did.
-func (x *Auditor) Run(ctx context.Context) (message string, err error) {
-	return "", nil
+func (x *Auditor) Run(ctx context.Context) (postgres.JobResult, error) {
+	return postgres.JobResult{}, nil
 }

@@ -18,6 +18,6 @@ type Sweeper struct {
 }
 
 // Run removes and says in one line what it did.
-func (x *Sweeper) Run(ctx context.Context) (message string, err error) {
-	return "", nil
+func (x *Sweeper) Run(ctx context.Context) (postgres.JobResult, error) {
+	return postgres.JobResult{}, nil
 }

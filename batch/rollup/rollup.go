@@ -18,6 +18,6 @@ type Roller struct {
 }
 
 // Run sums up the hours that have changed and says in one line what it did.
-func (x *Roller) Run(ctx context.Context) (message string, err error) {
-	return "", nil
+func (x *Roller) Run(ctx context.Context) (postgres.JobResult, error) {
+	return postgres.JobResult{}, nil
 }

@@ -30,6 +30,13 @@ type JobRun struct {
 	EndedAt   time.Time // zero: not yet
 	Outcome   Outcome
 	Message   string
+	Lag       time.Duration // see [JobResult]
+}
+
+// JobResult is what a run says of itself.
+type JobResult struct {
+	Message string        // one line: what it did
+	Lag     time.Duration // how far behind its input the job was left; 0: it has no such thing
 }
 
 // StartRun notes that a job begins and returns the run's id.
@@ -41,7 +48,8 @@ func (db *DB) StartRun(ctx context.Context, job string) (int64, error) {
 const longestMessage = 2000
 
 // EndRun notes how a run ended.
-func (db *DB) EndRun(ctx context.Context, id int64, outcome Outcome, message string) error {
+func (db *DB) EndRun(ctx context.Context, id int64, outcome Outcome, result JobResult) error {
+	message := result.Message
 	if len(message) > longestMessage {
 		cut := longestMessage
 		for !utf8.RuneStart(message[cut]) {
@@ -49,9 +57,13 @@ func (db *DB) EndRun(ctx context.Context, id int64, outcome Outcome, message str
 		}
 		message = message[:cut] + "…"
 	}
+	var lag *time.Duration
+	if result.Lag != 0 {
+		lag = &result.Lag
+	}
 	tag, err := db.Pool.Exec(ctx, `
-		UPDATE job_run SET ended_at = clock_timestamp(), outcome = $2, message = $3 WHERE id = $1`,
-		id, outcome, message)
+		UPDATE job_run SET ended_at = clock_timestamp(), outcome = $2, message = $3, lag = $4 WHERE id = $1`,
+		id, outcome, message, lag)
 	if err == nil && tag.RowsAffected() == 0 {
 		err = fmt.Errorf("run %d: %w", id, ErrNotFound)
 	}
@@ -65,13 +77,13 @@ func (db *DB) LastRuns(ctx context.Context, actor Actor) ([]JobRun, error) {
 		return nil, err
 	}
 	return many(ctx, db.Pool, scanJobRun, `
-		SELECT DISTINCT ON (job) id, job, started_at, ended_at, outcome, message
+		SELECT DISTINCT ON (job) id, job, started_at, ended_at, outcome, message, coalesce(lag, '0')
 		FROM job_run ORDER BY job, started_at DESC, id DESC`)
 }
 
 func scanJobRun(row pgx.CollectableRow) (r JobRun, err error) {
 	var end *time.Time
-	err = row.Scan(&r.ID, &r.Job, &r.StartedAt, &end, &r.Outcome, &r.Message)
+	err = row.Scan(&r.ID, &r.Job, &r.StartedAt, &end, &r.Outcome, &r.Message, &r.Lag)
 	r.StartedAt, r.EndedAt = r.StartedAt.UTC(), timeOrZero(end)
 	return r, err
 }
