@@ -15,6 +15,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/valyala/fasthttp/fasthttputil"
 
+	"github.com/hayate-ads/hayate/delivery/token"
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/postgres"
@@ -155,6 +156,37 @@ func TestDecisionsTest(t *testing.T) {
 	if err := s.board.tally.flush(testNow, s.record); err != nil || len(s.records) != 0 || len(s.wanted) != 0 {
 		t.Errorf("%v, logged %+v, wanted %v", err, s.records, s.wanted)
 	}
+}
+
+// The token remembers whether the visitor allowed what is personal, since a
+// conversion comes long after the request that said so.
+func TestDecisionsPersonal(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t)
+	c := memory(t, s)
+	f := func(members string, want bool) {
+		t.Helper()
+		got := decisions(t, c, `{"placements":[{"id":"11"}]`+members+`}`).Decisions[0]
+		for purpose, url := range map[token.Purpose]string{token.Click: got.Click, token.Impression: got.Impressions[0]} {
+			var r event.Reservation
+			text := url[strings.LastIndexByte(url, '/')+1:]
+			if _, err := s.keys.Verify(nil, purpose, []byte(text), &r); err != nil {
+				t.Fatal(err)
+			}
+			if r.Flags&event.Personal != 0 != want {
+				t.Errorf("%s: flags %b in the token of a %c, want personal: %t", members, r.Flags, purpose, want)
+			}
+		}
+	}
+	f(``, true) // no law that asks for consent, and no objection
+	f(`,"consent":{"gpc":true}`, false)
+	f(`,"consent":{"coppa":1}`, false)
+	f(`,"consent":{"gdpr":1}`, false)
+	f(`,"consent":{"tcf":"garbage"}`, false)
+	f(`,"consent":{"us_privacy":"1YYN"}`, false)
+	f(`,"consent":{"us_privacy":"1YNN"}`, true)
+	f(`,"device":{"lmt":1}`, false)
+	f(`,"consent":{"tcf":"COwDzqZOwDzqZN4ABMENAPCAAP4AAP-AAAhoAFQAYABgAOABQAAAAA","gdpr":1}`, true)
 }
 
 func TestDecisionsErrors(t *testing.T) {

@@ -50,6 +50,9 @@ func (s *server) decide(on *serving, sc *scratch) {
 	if sc.request.who.Bot {
 		req.Flags |= event.Suspect
 	}
+	if sc.request.who.Grant.Personal {
+		req.Flags |= event.Personal
+	}
 	sc.decisions = auction.Run(on.catalog, req, &sc.run, sc.decisions[:0])
 	tokens := sc.tokensFor(len(sc.decisions))
 	hour := now.Unix() / 3600

@@ -19,8 +19,8 @@ const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00" +
 
 // handleTrack answers GET /t/{purpose}/{token}; path is what follows /t/.
 //
-// What cannot be verified is 404, what is older than a day 410, and neither
-// counts. An impression or click that is answered with 200 or 302 is on disk,
+// What cannot be verified is 404, what is older than a day 410, progress of a
+// video that names no quartile 400, and none of that counts. An impression or click that is answered with 200 or 302 is on disk,
 // and counted once whatever comes twice; when the log cannot take it an
 // impression is 503, for the page to try again, and a click goes on to the
 // landing page all the same, marked X-Hayate-Counted: 0. So does an expired one.
@@ -45,6 +45,12 @@ func (s *server) handleTrack(ctx *fasthttp.RequestCtx, path []byte) {
 		fail(ctx, fasthttp.StatusNotFound, "not_found", "this tracking URL is not one of ours")
 		return
 	}
+	quartile, ok := quartileOf(ctx, kind)
+	if !ok {
+		s.metrics.rejected("bad_progress")
+		fail(ctx, fasthttp.StatusBadRequest, "invalid_request", "p must be start, firstQuartile, midpoint, thirdQuartile or complete")
+		return
+	}
 	h := &ctx.Request.Header
 	if visitor.Prefetch(h.Peek("Sec-Purpose"), h.Peek("Purpose"), h.Peek("X-Moz")) {
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
@@ -58,6 +64,7 @@ func (s *server) handleTrack(ctx *fasthttp.RequestCtx, path []byte) {
 		sc.record.Landing.Clearing = r.Price
 		sc.record.Landing.Late = now.Sub(r.DecidedAt) > r.Hold
 		sc.record.Landing.Invalid = judge(r, h.UserAgent())
+		sc.record.Landing.Quartile = quartile
 		if err = s.record(&sc.record); err == nil {
 			s.metrics.landed(&sc.record)
 		}
@@ -86,8 +93,32 @@ func landingType(purpose byte) event.Type {
 		return event.Viewable
 	case token.Click:
 		return event.Click
+	case token.Progress:
+		return event.Progress
 	}
 	return 0
+}
+
+// quartileOf reads how far a video was played: parameter p, one of VAST's names
+// (4.2 §3.14.1). It is not signed, since whoever has the token played the video
+// or did not; other kinds of landings have none.
+func quartileOf(ctx *fasthttp.RequestCtx, kind event.Type) (q event.Quartile, ok bool) {
+	if kind != event.Progress {
+		return 0, true
+	}
+	switch string(ctx.QueryArgs().Peek("p")) {
+	case "start":
+		return event.Start, true
+	case "firstQuartile":
+		return event.FirstQuartile, true
+	case "midpoint":
+		return event.Midpoint, true
+	case "thirdQuartile":
+		return event.ThirdQuartile, true
+	case "complete":
+		return event.Complete, true
+	}
+	return 0, false
 }
 
 // landing is what became of a tracking request.
@@ -112,7 +143,7 @@ func answerTrack(ctx *fasthttp.RequestCtx, l landing) {
 	case l.failed:
 		ctx.Response.Header.Set("Retry-After", "2")
 		fail(ctx, fasthttp.StatusServiceUnavailable, "unavailable", "the event was not recorded, send it again")
-	case l.kind == event.Viewable:
+	case l.kind == event.Viewable || l.kind == event.Progress:
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
 	default:
 		ctx.Response.Header.SetContentType("image/gif")

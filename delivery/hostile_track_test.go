@@ -82,6 +82,50 @@ func TestTrack(t *testing.T) {
 	}
 }
 
+// How far a video was played is told by the name that VAST gives it, and by no
+// other: whoever sends something else learns so, and nothing is logged.
+func TestTrackProgress(t *testing.T) {
+	t.Parallel()
+	tt := newTrackTest(t)
+	r := testReservation()
+	path := "/t/q/" + signed(tt.testServer, token.Progress, r)
+	names := []string{"start", "firstQuartile", "midpoint", "thirdQuartile", "complete"}
+	for _, name := range names {
+		if got := tt.get(path + "?p=" + name); got.Status != 204 || got.Body != "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	for _, query := range []string{"", "?", "?p=", "?p=Start", "?p=start%20", "?p=0", "?p=unmute", "?q=start", "?p=${EVENT}", "?p=start/"} {
+		if got := tt.get(path + query); got.Status != 400 || !strings.Contains(got.Body, "firstQuartile") {
+			t.Errorf("%q: %+v", query, got)
+		}
+	}
+	if got := tt.get("/t/q/" + signed(tt.testServer, token.Impression, r) + "?p=start"); got.Status != 404 {
+		t.Errorf("an impression's token: %+v", got)
+	}
+	old := r
+	old.DecidedAt = testNow.Add(-25 * time.Hour)
+	if got := tt.get("/t/q/" + signed(tt.testServer, token.Progress, old) + "?p=start"); got.Status != 410 {
+		t.Errorf("a day too late: %+v", got)
+	}
+	records := tt.logged(event.Progress)
+	if len(records) != len(names) {
+		t.Fatalf("%d records for %d calls", len(records), len(names))
+	}
+	for i, record := range records {
+		want := event.Landing{Reservation: r, Clearing: 5000, Quartile: event.Quartile(i)}
+		if diff := cmp.Diff(want, record.Landing); diff != "" {
+			t.Errorf("%s: %s", names[i], diff)
+		}
+	}
+	if got := tt.get("/t/i/" + signed(tt.testServer, token.Impression, r) + "?p=complete"); got.Status != 200 {
+		t.Errorf("impression: %+v", got)
+	}
+	if got := tt.logged(event.Impression); len(got) != 1 || got[0].Landing.Quartile != event.Start {
+		t.Errorf("an impression has a quartile: %+v", got)
+	}
+}
+
 // An event that the log refuses is not acknowledged; the visitor still gets on.
 func TestTrackWithoutLog(t *testing.T) {
 	t.Parallel()
@@ -203,7 +247,7 @@ func TestHostileTrack52PriceInURL(t *testing.T) {
 func TestHostileTrack53Notices(t *testing.T) {
 	t.Parallel()
 	tt := newTrackTest(t)
-	for _, purpose := range []token.Purpose{token.Win, token.Billing, token.Loss, token.Conversion, token.Progress} {
+	for _, purpose := range []token.Purpose{token.Win, token.Billing, token.Loss, token.Conversion} {
 		if got := tt.get("/t/" + string(rune(purpose)) + "/" + signed(tt.testServer, purpose, testReservation())); got.Status != 404 {
 			t.Errorf("%c: status %d", purpose, got.Status)
 		}

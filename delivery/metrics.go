@@ -24,7 +24,12 @@ type metrics struct {
 // what was wrong with the rest.
 var rejectClasses = []string{
 	"http_version", "malformed_request", "too_many_headers", "headers_too_large", "body_too_large", "timeout",
-	"unsupported_encoding", "bad_decisions", "bad_ad", "bad_token", "not_ready", "asset_unavailable", "unknown_category",
+	"unsupported_encoding", "bad_decisions", "bad_ad", "bad_token", "bad_progress", "not_ready", "asset_unavailable", "unknown_category",
+}
+
+// landingNames are the kinds of landings as metrics name them.
+var landingNames = map[event.Type]string{
+	event.Impression: "impression", event.Viewable: "viewable", event.Click: "click", event.Progress: "progress",
 }
 
 func newMetrics(c *telemetry.Client) *metrics {
@@ -48,7 +53,7 @@ func newMetrics(c *telemetry.Client) *metrics {
 	for _, class := range rejectClasses {
 		m.rejects[class] = c.Tally(telemetry.DeliveryRejected, "class:"+class)
 	}
-	for kind, name := range map[event.Type]string{event.Impression: "impression", event.Viewable: "viewable", event.Click: "click"} {
+	for kind, name := range landingNames {
 		m.landings[kind] = c.Tally(telemetry.DeliveryLandings, "type:"+name)
 		m.late[kind] = c.Tally(telemetry.DeliveryLate, "type:"+name)
 	}
