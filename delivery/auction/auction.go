@@ -111,7 +111,7 @@ func (s *Scratch) fill(d *Decision, l *slot) {
 		Country: s.request.Country, Device: s.request.Device,
 		DecidedAt: time.UnixMilli(s.request.Now / 1000).UTC(), Hold: s.request.Hold,
 		Generation: s.catalog.Generation, Price: price, BidPrice: price,
-		Share: l.placement.Share, Bills: bills, Flags: s.request.Flags,
+		Share: l.placement.Share, Advertiser: item.Advertiser, Bills: bills, Flags: s.request.Flags,
 	}
 	if found.lease != nil { // a test has none
 		// The lease's own process, not the request's: that may have changed its id

@@ -214,6 +214,7 @@ type Reservation struct {
 	Price      money.Micros  // per impression, in budget currency: what is charged
 	BidPrice   money.Micros  // in the bid's currency; own inventory: equals Price
 	Share      uint16        // the publisher's part of what is charged, basis points; since version 3 of segments
+	Advertiser ad.ID         // of the line item; since version 3 of segments, 0: unknown
 	Bills      Bills
 	Flags      Flags
 }

@@ -48,7 +48,8 @@ func AppendReservation(dst []byte, r *Reservation) []byte {
 	dst = binary.AppendUvarint(dst, r.Generation)
 	dst = binary.AppendUvarint(dst, uint64(r.Price))
 	dst = binary.AppendUvarint(dst, uint64(r.BidPrice))
-	return binary.AppendUvarint(dst, uint64(r.Share))
+	dst = binary.AppendUvarint(dst, uint64(r.Share))
+	return binary.AppendUvarint(dst, uint64(r.Advertiser))
 }
 
 // ParseReservation reads what [AppendReservation] wrote into r and returns what
@@ -81,9 +82,10 @@ func (d *decoder) reservation(r *Reservation) {
 	r.Generation = d.uvarint()
 	r.Price = d.micros("price")
 	r.BidPrice = d.micros("bid price")
-	r.Share = 0
+	r.Share, r.Advertiser = 0, 0
 	if d.version >= 3 {
 		r.Share = uint16(d.upTo(maxShare, "revenue share"))
+		r.Advertiser = ad.ID(d.upTo(math.MaxInt64, "advertiser"))
 	}
 	if err := r.enums(); err != nil {
 		d.fail(err)
@@ -115,8 +117,8 @@ func (r *Reservation) Validate() error {
 		err = missing("creative")
 	case r.Placement <= 0:
 		err = missing("placement")
-	case r.Exchange < 0 || r.Deal < 0:
-		err = errors.New("exchange or deal is negative")
+	case r.Exchange < 0 || r.Deal < 0 || r.Advertiser < 0:
+		err = errors.New("exchange, deal or advertiser is negative")
 	case outside(r.DecidedAt):
 		err = errors.New("decision time is not between 1970 and 9999")
 	case r.Hold < 0 || r.Hold > MaxHold:

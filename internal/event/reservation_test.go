@@ -40,6 +40,7 @@ func drawReservation(t *rapid.T) Reservation {
 		DecidedAt: time.UnixMilli(rapid.Int64Range(0, latest*1000-1).Draw(t, "decided")).UTC(),
 		Hold:      time.Duration(rapid.Int64Range(0, 86_400).Draw(t, "hold")) * time.Second,
 		Price:     drawMicros(t, "price"), BidPrice: drawMicros(t, "bid price"), Generation: rapid.Uint64().Draw(t, "generation"),
+		Share: rapid.Uint16Range(0, maxShare).Draw(t, "share"), Advertiser: drawID(t, 0, "advertiser"),
 		Bills: Bills(rapid.ByteRange(0, byte(BillsConversion)).Draw(t, "bills")), Flags: Flags(rapid.ByteRange(0, byte(knownFlags)).Draw(t, "flags")),
 	}
 }
@@ -95,6 +96,7 @@ func TestReservationBounds(t *testing.T) {
 	f("no placement", func(r *Reservation) { r.Placement = 0 })
 	f("negative exchange", func(r *Reservation) { r.Exchange = -1 })
 	f("negative deal", func(r *Reservation) { r.Deal = -1 })
+	f("negative advertiser", func(r *Reservation) { r.Advertiser = -1 })
 	f("small letters", func(r *Reservation) { r.Country = [2]byte{'j', 'p'} })
 	f("half a country", func(r *Reservation) { r.Country = [2]byte{'J', 0} })
 	f("device", func(r *Reservation) { r.Device = TV + 1 })

@@ -17,7 +17,7 @@ func sampleReservation() Reservation {
 		Process: sampleProcess, Lease: sampleLease, Index: 4711, LineItem: 12, Creative: 345, Placement: 6789,
 		Exchange: 3, Deal: 77, Country: [2]byte{'J', 'P'}, Device: Mobile,
 		DecidedAt: sampleTime.Truncate(time.Millisecond), Hold: time.Minute, Generation: 99,
-		Price: 1_250, BidPrice: 1_300, Share: 7_000, Bills: BillsImpression, Flags: Suspect,
+		Price: 1_250, BidPrice: 1_300, Share: 7_000, Advertiser: 21, Bills: BillsImpression, Flags: Suspect,
 	}
 }
 
@@ -29,7 +29,7 @@ func sampleRecords() []Record {
 	records := sampleRecordsV2()
 	for i := range records {
 		if r := &records[i].Landing.Reservation; r.LineItem != 0 {
-			r.Share = landing.Reservation.Share
+			r.Share, r.Advertiser = landing.Reservation.Share, landing.Reservation.Advertiser
 		}
 	}
 	return dated(append(records,
@@ -67,7 +67,7 @@ func sampleReasons(estimated bool) Record {
 // sampleRecordsV1 are those of the types that version 1 had.
 func sampleRecordsV1() []Record {
 	unshared := sampleReservation()
-	unshared.Share = 0 // tokens of that time did not say
+	unshared.Share, unshared.Advertiser = 0, 0 // tokens of that time did not say
 	landing := Landing{Reservation: unshared, Clearing: 1_100, Late: true, Invalid: InvalidOther}
 	plain := Landing{Reservation: unshared, Clearing: 1_300}
 	lease := Lease{ID: sampleLease, LineItem: 12, Day: 20_777, Granted: 5_000_000, GrantedImpressions: 4_000}
