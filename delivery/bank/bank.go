@@ -54,12 +54,14 @@ type Bank struct {
 	stops   time.Time
 	started time.Time
 	widened widening
+	newest  ulid.ULID      // the newest lease that the bank granted; under whatever id it was
 	calls   sync.WaitGroup // appends under way
 	done    chan struct{}  // closed when Run has returned
 
 	serving    atomic.Int64 // line items with a lease
 	left       atomic.Int64 // micros that their leases can still reserve
 	answeredAt atomic.Int64 // Unix seconds of the bank's last answer, 0: none yet
+	unchecked  atomic.Bool  // the bank answered last that settle has to look at it first
 }
 
 // New makes a bank; [Bank.Run] starts it.
@@ -131,10 +133,13 @@ func (b *Bank) Run(ctx context.Context) error {
 		case <-beat.C:
 			beating = b.heartbeat(ctx, beating)
 		case result := <-b.results:
-			if answer, ok := result.(answered); ok {
+			switch result := result.(type) {
+			case answered:
 				beating = false
-				b.heard(ctx, answer)
+				b.heard(ctx, result)
 				continue
+			case Granted:
+				b.newest = newest(b.newest, result.Grants)
 			}
 			b.step(ctx, result)
 		}
@@ -238,11 +243,23 @@ func (b *Bank) ask(ctx context.Context, process ulid.ULID, wants []postgres.Want
 	call, cancel := context.WithTimeout(ctx, b.cfg.Timeout)
 	defer cancel()
 	grants, err := b.cfg.DB.Grant(call, process, wants, b.cfg.Bank)
-	if err != nil && ctx.Err() == nil {
+	unchecked := errors.Is(err, postgres.ErrUnchecked)
+	if again := b.unchecked.Swap(unchecked); err != nil && ctx.Err() == nil && !(unchecked && again) {
 		b.cfg.Logger.Warn("bank: leases were not granted; asking again", "wants", len(wants), "error", err)
 	}
 	b.count(grants)
-	b.deliver(ctx, Granted{Grants: grants, Failed: err != nil})
+	b.deliver(ctx, Granted{Grants: grants, Failed: err != nil, Later: unchecked})
+}
+
+// newest is the newest of lease and what was granted of grants. Ids are minted
+// in ascending order.
+func newest(lease ulid.ULID, grants []postgres.Grant) ulid.ULID {
+	for _, grant := range grants {
+		if grant.Refused == "" && grant.Lease.Compare(lease) > 0 {
+			lease = grant.Lease
+		}
+	}
+	return lease
 }
 
 // count tells the metrics what the bank answered.
@@ -272,6 +289,7 @@ func (b *Bank) heartbeat(ctx context.Context, underWay bool) bool {
 	safeAt = b.widened.apply(safeAt, b.clock.now())
 	beat := postgres.Heartbeat{
 		Process: b.Process(), StartedAt: b.started, SafeAt: safeAt, SafeSegment: segment, StopsSince: b.stops,
+		NewestLease: b.newest,
 	}
 	b.calls.Go(func() {
 		call, cancel := context.WithTimeout(ctx, b.cfg.Timeout)

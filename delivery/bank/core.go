@@ -103,6 +103,7 @@ type (
 	Granted struct {
 		Grants []postgres.Grant
 		Failed bool
+		Later  bool // failed, and not for the number of wants
 	}
 	// Opened: the OPEN record of this lease is durable, or the log refused it.
 	Opened struct {
@@ -231,7 +232,7 @@ const (
 func (c *Core) granted(now time.Time, in Granted, out *Outputs) {
 	c.waiting = false
 	if in.Failed {
-		if c.sent > leastBatch { // else their number was not the trouble
+		if c.sent > leastBatch && !in.Later { // else their number was not the trouble
 			c.batch = max(c.sent/2, leastBatch)
 		}
 		return

@@ -51,6 +51,7 @@ type Heartbeat struct {
 	SafeAt      time.Time // nothing logged before this moment …
 	SafeSegment uint64    // … lies beyond this segment
 	StopsSince  time.Time // answer with the stops changed since; bank time of the last answer or the snapshot's
+	NewestLease ulid.ULID // the newest that the bank granted it, under whatever id; zero: none
 }
 
 // HeartbeatAnswer is what the bank answers.

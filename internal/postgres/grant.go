@@ -28,7 +28,7 @@ const (
 
 // Grant answers a batch of wants, in their order, in one transaction. A want
 // that was granted before is answered as it was then. Errors: [ErrProcessLost],
-// [ErrRebuild], a want that makes no sense, or the database's; nothing is
+// [ErrUnchecked], [ErrRebuild], a want that makes no sense, or the database's; nothing is
 // granted then, and the batch may be repeated.
 func (db *DB) Grant(ctx context.Context, process ulid.ULID, wants []Want, cfg BankConfig) ([]Grant, error) {
 	if err := checkWants(wants); err != nil || len(wants) == 0 {

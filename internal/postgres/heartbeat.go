@@ -19,9 +19,14 @@ const stopOverlap = 60 * time.Second
 // what it has to know: the bank's time, stops, and leases that others need.
 //
 // A process that is lost, ended, or whose stream is stalled is answered Lost;
-// nothing is noted for it then.
+// nothing is noted for it then. One that was granted a lease of which the bank
+// knows nothing proves that the database is older than the process: all granting
+// and settling halts, and the error is [ErrRebuild].
 func (db *DB) Heartbeat(ctx context.Context, beat Heartbeat) (HeartbeatAnswer, error) {
 	answer, err := inTx(ctx, db, func(tx pgx.Tx) (HeartbeatAnswer, error) {
+		if err := knows(ctx, tx, beat); err != nil {
+			return HeartbeatAnswer{}, err
+		}
 		answer, err := noteHeartbeat(ctx, tx, beat)
 		if err != nil || answer.Lost {
 			return answer, err
@@ -33,6 +38,9 @@ func (db *DB) Heartbeat(ctx context.Context, beat Heartbeat) (HeartbeatAnswer, e
 			SELECT id FROM lease WHERE process_id = $1 AND state = 'open' AND recalled ORDER BY id`, beat.Process)
 		return answer, err
 	})
+	if errors.Is(err, ErrRebuild) {
+		err = errors.Join(err, halt(ctx, db.Pool, err.Error()))
+	}
 	if err != nil {
 		return HeartbeatAnswer{}, fmt.Errorf("heartbeat of process %s: %w", beat.Process, err)
 	}

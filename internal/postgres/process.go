@@ -47,14 +47,18 @@ func (db *DB) admit(ctx context.Context, process ulid.ULID) error {
 	}
 	var state ProcessState
 	var stalled, halted string
+	var checked bool
 	err := db.Pool.QueryRow(ctx, `
-		SELECT p.state, p.stalled, s.halted FROM process p CROSS JOIN settlement s WHERE p.id = $1`,
-		process).Scan(&state, &stalled, &halted)
+		SELECT p.state, p.stalled, s.halted, s.checked
+		FROM process p CROSS JOIN (SELECT halted, `+isChecked+` AS checked FROM settlement) s WHERE p.id = $1`,
+		process).Scan(&state, &stalled, &halted, &checked)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read process %s: %w", process, err)
 	case halted != "":
 		return fmt.Errorf("%w (%s)", ErrRebuild, halted)
+	case !checked:
+		return ErrUnchecked
 	case state != ProcessRunning || stalled != "":
 		return ErrProcessLost
 	}

@@ -23,7 +23,8 @@ const settleLock = 20_100_001
 // transaction too: no second one can ever write beside it. A pooler that hands
 // sessions around must therefore not stand between settle and Postgres.
 type Settler struct {
-	conn *pgx.Conn
+	conn    *pgx.Conn
+	checked bool // this session has seen settlement.checked right
 }
 
 // settlerSession makes Postgres notice a dead settler within 5 s, whatever it
@@ -158,10 +159,7 @@ func (s *Settler) Stall(ctx context.Context, process ulid.ULID, why string) erro
 
 // Halt stops all granting and settling until the ledger is made anew.
 func (s *Settler) Halt(ctx context.Context, why string) error {
-	if _, err := s.conn.Exec(ctx, "UPDATE settlement SET halted = $1 WHERE halted = ''", why); err != nil {
-		return fmt.Errorf("halt: %w", err)
-	}
-	return nil
+	return halt(ctx, s.conn, why)
 }
 
 // tickGap is how long the settler may be silent before it no longer trusts that

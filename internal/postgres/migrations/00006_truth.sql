@@ -226,6 +226,10 @@ CREATE TABLE lease_day (
     PRIMARY KEY (line_item_id, day)
 );
 
+-- What a lease was granted by the log's word, and has no room for in its accounts
+-- since they were restored from an older copy: its events beyond are overage.
+ALTER TABLE lease ADD COLUMN clipped_micros bigint NOT NULL DEFAULT 0 CHECK (clipped_micros >= 0);
+
 -- checked names the server and database whose state settle has compared with the
 -- log; elsewhere, as after a restore, nothing is granted until it has.
 ALTER TABLE settlement
@@ -234,8 +238,27 @@ ALTER TABLE settlement
 
 ALTER TABLE job_run ADD COLUMN lag interval; -- how far behind the job's input was left; null: it has no such thing
 
+-- The jobs that this installation runs, as whoever runs them made known: one that
+-- never ran at all is missed too.
+CREATE TABLE job (
+    name     text        PRIMARY KEY,
+    schedule text        NOT NULL, -- as cron has it; '': it follows the events without end
+    every    interval    NOT NULL, -- longest time from one start to the next
+    since    timestamptz NOT NULL DEFAULT bank_now() -- known since
+);
+
+-- Leases minted before this moment may be gone, folded into lease_day: an event
+-- that names one which is not there is not counted, as nobody can tell any more
+-- whether it was.
+ALTER TABLE settlement ADD COLUMN folded timestamptz NOT NULL DEFAULT '-infinity';
+CREATE INDEX ON lease (closed_at) WHERE state = 'final';
+
 -- +goose Down
+DROP INDEX lease_closed_at_idx;
+ALTER TABLE settlement DROP COLUMN folded;
+DROP TABLE job;
 ALTER TABLE job_run DROP COLUMN lag;
+ALTER TABLE lease DROP COLUMN clipped_micros;
 ALTER TABLE settlement DROP COLUMN checked, DROP COLUMN rebuilt;
 DROP TABLE lease_day, reconciliation, lake_part;
 ALTER TABLE ledger DROP COLUMN correction_id;
