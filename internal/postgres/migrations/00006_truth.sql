@@ -251,10 +251,8 @@ CREATE TABLE job (
 -- that names one which is not there is not counted, as nobody can tell any more
 -- whether it was.
 ALTER TABLE settlement ADD COLUMN folded timestamptz NOT NULL DEFAULT '-infinity';
-CREATE INDEX ON lease (closed_at) WHERE state = 'final';
 
 -- +goose Down
-DROP INDEX lease_closed_at_idx;
 ALTER TABLE settlement DROP COLUMN folded;
 DROP TABLE job;
 ALTER TABLE job_run DROP COLUMN lag;
