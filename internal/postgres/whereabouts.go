@@ -74,30 +74,32 @@ func (s *Settler) Check(ctx context.Context) error {
 // UnknownGrants returns those of leases, which the log says were granted money,
 // of whose money the database does not know.
 func (s *Settler) UnknownGrants(ctx context.Context, leases []ulid.ULID) ([]ulid.ULID, error) {
+	minted := make([]time.Time, len(leases))
+	for i, id := range leases {
+		minted[i] = ulid.Time(id.Time())
+	}
 	unknown, err := many(ctx, s.conn, scanULID, `
-		SELECT n.id FROM unnest($1::uuid[]) AS n (id)
-		WHERE NOT EXISTS (SELECT FROM lease e WHERE e.id = n.id AND e.granted_micros + e.clipped_micros > 0)
-		ORDER BY n.id`, leases)
+		SELECT n.id FROM unnest($1::uuid[], $2::timestamptz[]) AS n (id, minted_at), settlement s
+		WHERE n.minted_at >= s.folded
+			AND NOT EXISTS (SELECT FROM lease e WHERE e.id = n.id AND e.granted_micros + e.clipped_micros > 0)
+		ORDER BY n.id`, leases, minted)
 	if err != nil {
 		return nil, fmt.Errorf("look leases up: %w", err)
 	}
 	return unknown, nil
 }
 
-// leaseNews is how young a lease must be that a heartbeat names: older ones may
-// have been folded into lease_day, as is done a day after their end.
-const leaseNews = 23 * time.Hour
-
 // knows fails with [ErrRebuild] when a process was granted a lease, by its own
-// word, that this database does not know.
+// word, that this database does not know. Of one so old that it may have been
+// folded into lease_day nobody can tell.
 func knows(ctx context.Context, tx pgx.Tx, beat Heartbeat) error {
 	if beat.NewestLease == (ulid.ULID{}) {
 		return nil
 	}
 	var known bool
 	err := tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM lease WHERE id = $1) OR $2 < bank_now() - make_interval(secs => $3)`,
-		beat.NewestLease, ulid.Time(beat.NewestLease.Time()), leaseNews.Seconds()).Scan(&known)
+		SELECT EXISTS (SELECT FROM lease WHERE id = $1) OR $2 < folded FROM settlement`,
+		beat.NewestLease, ulid.Time(beat.NewestLease.Time())).Scan(&known)
 	if err == nil && !known {
 		err = fmt.Errorf("%w: process %s was granted lease %s, which it does not know", ErrRebuild, beat.Process, beat.NewestLease)
 	}
