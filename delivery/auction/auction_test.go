@@ -55,7 +55,7 @@ func TestDecision(t *testing.T) {
 		// The lease's process: the request's may be another, when the id has just changed.
 		Process: ulid.ULID{7}, Lease: ulid.ULID{15: 4}, Index: 0, LineItem: 4, Creative: 40, Placement: 2,
 		Country: [2]byte{'D', 'E'}, Device: event.Tablet, DecidedAt: now, Hold: time.Minute, Generation: 7,
-		Price: 2500, BidPrice: 2500, Bills: event.BillsImpression, Flags: event.Suspect,
+		Price: 2500, BidPrice: 2500, Advertiser: 4, Bills: event.BillsImpression, Flags: event.Suspect,
 	}
 	if diff := cmp.Diff(want, got.Claim); diff != "" {
 		t.Errorf("reservation (-want +got):\n%s", diff)

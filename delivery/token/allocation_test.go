@@ -33,6 +33,17 @@ func TestAllocations(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	f("a conversion, there and back", func() {
+		signer.Begin(&r)
+		text = signer.Append(text[:0], token.Conversion, touched)
+		var err error
+		if out, err = keys.Verify(out[:0], token.Conversion, text, &got); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := token.ParseTouch(out); !ok {
+			t.Fatal("no touch")
+		}
+	})
 	f("refusing", func() {
 		if _, err := keys.Verify(out[:0], token.Impression, text, &got); err == nil {
 			t.Fatal("verified")

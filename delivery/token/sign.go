@@ -45,22 +45,22 @@ func (s *Signer) Begin(r *event.Reservation) {
 	s.head = base64.RawURLEncoding.AppendEncode(s.head[:0], s.content[:s.aligned])
 }
 
-// Append appends the token for purpose of the reservation last begun; landing
-// as in [Keys.Sign].
-func (s *Signer) Append(dst []byte, purpose Purpose, landing []byte) []byte {
-	if purpose != Click || len(landing) > MaxLanding {
-		landing = nil
+// Append appends the token for purpose of the reservation last begun; tail as
+// in [Keys.Sign].
+func (s *Signer) Append(dst []byte, purpose Purpose, tail []byte) []byte {
+	if !purpose.takes(tail) {
+		tail = nil
 	}
 	share := purpose.share()
-	if share.letter != s.letter || len(landing) > 0 {
+	if share.letter != s.letter || len(tail) > 0 {
 		s.restore(s.saved)
-		s.finish(landing, share.letter)
+		s.finish(tail, share.letter)
 	}
-	if len(landing) > 0 {
+	if len(tail) > 0 {
 		s.letter = 0 // the sum is over more than content
 	}
 	s.buffer = append(s.buffer[:0], s.content[s.aligned:]...)
-	s.buffer = append(append(s.buffer, landing...), s.mac(share)...)
+	s.buffer = append(append(s.buffer, tail...), s.mac(share)...)
 	dst = append(dst, s.head...)
 	return base64.RawURLEncoding.AppendEncode(dst, s.buffer)
 }
@@ -85,13 +85,15 @@ func (s *Signer) mac(of share) []byte {
 	return s.sum[of.half*macSize : (of.half+1)*macSize]
 }
 
-// Sign appends the token of r for purpose. A landing URL counts for [Click]
-// only, and one beyond [MaxLanding] bytes is left out. A decision that needs
-// several tokens is cheaper through a [Signer].
-func (k *Keys) Sign(dst []byte, purpose Purpose, r *event.Reservation, landing []byte) []byte {
+// Sign appends the token of r for purpose. tail is the landing URL of a [Click],
+// of which one beyond [MaxLanding] bytes is left out, and what [Touch.Append]
+// wrote of a [Conversion], whose token does not verify without; for other
+// purposes it is ignored. A decision that needs several tokens is cheaper
+// through a [Signer].
+func (k *Keys) Sign(dst []byte, purpose Purpose, r *event.Reservation, tail []byte) []byte {
 	s := k.signers.Get().(*Signer)
 	defer k.signers.Put(s)
 	s.key = k.keys[0]
 	s.Begin(r)
-	return s.Append(dst, purpose, landing)
+	return s.Append(dst, purpose, tail)
 }

@@ -43,20 +43,34 @@ func reservation() event.Reservation {
 		LineItem: 71, Creative: 1_000_000, Placement: 9,
 		Country: [2]byte{'J', 'P'}, Device: event.Mobile,
 		DecidedAt: time.Date(2026, 11, 20, 18, 0, 0, 123e6, time.UTC), Hold: time.Minute,
-		Generation: 77, Price: 2500, BidPrice: 2500, Bills: event.BillsImpression,
+		Generation: 77, Price: 2500, BidPrice: 2500, Share: 7000, Advertiser: 12, Bills: event.BillsImpression,
 	}
+}
+
+// touched is the tail of a conversion's token.
+var touched = token.Touch{At: time.Date(2026, 11, 20, 18, 0, 7, 0, time.UTC), PostView: true}.Append(nil)
+
+// tailOf is what a token for purpose can end with.
+func tailOf(purpose token.Purpose) []byte {
+	switch purpose {
+	case token.Click:
+		return []byte("https://shop.example/?a=1&b=\"'<>\u2028")
+	case token.Conversion:
+		return touched
+	}
+	return nil
 }
 
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	keys := parse(t, "7 "+secret1)
 	want := reservation()
-	landing := []byte("https://shop.example/?a=1&b=\"'<>\u2028")
 	signer := keys.Signer()
 	signer.Begin(&want)
 	for _, purpose := range purposes {
-		text := keys.Sign([]byte("before/"), purpose, &want, landing)
-		if again := signer.Append([]byte("before/"), purpose, landing); !bytes.Equal(text, again) {
+		tail := tailOf(purpose)
+		text := keys.Sign([]byte("before/"), purpose, &want, tail)
+		if again := signer.Append([]byte("before/"), purpose, tail); !bytes.Equal(text, again) {
 			t.Errorf("%c: signer and keys disagree:\n%s\n%s", purpose, again, text)
 		}
 		var got event.Reservation
@@ -67,12 +81,8 @@ func TestRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%c: reservation changed (-want +got):\n%s", purpose, diff)
 		}
-		wantRest := "kept"
-		if purpose == token.Click {
-			wantRest += string(landing)
-		}
-		if string(rest) != wantRest {
-			t.Errorf("%c: landing %q, want %q", purpose, rest, wantRest)
+		if wantRest := "kept" + string(tail); string(rest) != wantRest {
+			t.Errorf("%c: tail %q, want %q", purpose, rest, wantRest)
 		}
 	}
 }
@@ -86,13 +96,13 @@ func TestIsHMAC(t *testing.T) {
 	if _, err := fmt.Sscanf(secret1, "%x", &secret); err != nil {
 		t.Fatal(err)
 	}
-	f := func(purpose token.Purpose, landing, letter string, half int) {
+	f := func(purpose token.Purpose, tail, letter string, half int) {
 		t.Helper()
-		signed := append(event.AppendReservation([]byte{7}, &r), landing...)
+		signed := append(event.AppendReservation([]byte{7}, &r), tail...)
 		mac := hmac.New(sha256.New, secret)
 		mac.Write(append(bytes.Clone(signed), letter...))
 		want := base64.RawURLEncoding.EncodeToString(append(signed, mac.Sum(nil)[16*half:16*half+16]...))
-		if got := parse(t, "7 "+secret1).Sign(nil, purpose, &r, []byte(landing)); string(got) != want {
+		if got := parse(t, "7 "+secret1).Sign(nil, purpose, &r, []byte(tail)); string(got) != want {
 			t.Errorf("%c: token %s, want %s", purpose, got, want)
 		}
 	}
@@ -103,7 +113,7 @@ func TestIsHMAC(t *testing.T) {
 	f(token.Win, "", "w", 0)
 	f(token.Billing, "", "w", 1)
 	f(token.Loss, "", "l", 0)
-	f(token.Conversion, "", "x", 0)
+	f(token.Conversion, string(touched), "x", 0)
 	f(token.Progress, "", "q", 0)
 }
 
@@ -113,15 +123,15 @@ func TestSignerOrder(t *testing.T) {
 	t.Parallel()
 	keys := parse(t, "7 "+secret1)
 	signer := keys.Signer()
-	landings := [][]byte{nil, []byte("https://a.example/"), []byte("https://b.example/"), bytes.Repeat([]byte("x"), token.MaxLanding+1)}
+	tails := [][]byte{nil, []byte("https://a.example/"), []byte("https://b.example/"), bytes.Repeat([]byte("x"), token.MaxLanding+1), touched}
 	rapid.Check(t, func(t *rapid.T) {
 		r := reservation()
 		r.Index = rapid.Uint32Range(0, event.MaxIndex).Draw(t, "index")
 		signer.Begin(&r)
 		for range rapid.IntRange(1, 8).Draw(t, "tokens") {
 			purpose := rapid.SampledFrom(purposes).Draw(t, "purpose")
-			landing := rapid.SampledFrom(landings).Draw(t, "landing")
-			got, want := signer.Append(nil, purpose, landing), keys.Sign(nil, purpose, &r, landing)
+			tail := rapid.SampledFrom(tails).Draw(t, "tail")
+			got, want := signer.Append(nil, purpose, tail), keys.Sign(nil, purpose, &r, tail)
 			if !bytes.Equal(got, want) {
 				t.Fatalf("%c: %s, want %s", purpose, got, want)
 			}
@@ -145,19 +155,10 @@ func TestRefusesAnythingElse(t *testing.T) {
 	// Landings of three lengths, so that the text ends in groups of all sizes.
 	for _, landing := range []string{"https://a.example/", "https://ab.example/", "https://abc.example/"} {
 		text := keys.Sign(nil, token.Click, &r, []byte(landing))
-		for bit := range len(text) * 8 {
-			flipped := bytes.Clone(text)
-			flipped[bit/8] ^= 1 << (bit % 8)
-			refuse(t, keys, token.Click, flipped, fmt.Sprintf("bit %d flipped", bit))
-		}
+		refuseFlips(t, keys, token.Click, text)
 		raw, err := base64.RawURLEncoding.DecodeString(string(text))
 		if err != nil {
 			t.Fatal(err)
-		}
-		for bit := range len(raw) * 8 {
-			flipped := bytes.Clone(raw)
-			flipped[bit/8] ^= 1 << (bit % 8)
-			refuse(t, keys, token.Click, encode(flipped), fmt.Sprintf("bit %d of the content flipped", bit))
 		}
 		for n := range len(text) {
 			refuse(t, keys, token.Click, text[:n], fmt.Sprintf("cut to %d characters", n))
@@ -178,6 +179,29 @@ func TestRefusesAnythingElse(t *testing.T) {
 		refuse(t, keys, token.Click, middle, "a line break inside")
 	}
 	refuse(t, keys, token.Click, bytes.Repeat([]byte("A"), token.MaxText+4), "too long")
+	for _, purpose := range purposes {
+		refuseFlips(t, keys, purpose, keys.Sign(nil, purpose, &r, tailOf(purpose)))
+	}
+}
+
+// refuseFlips flips every bit of a token's text, and every one of its content.
+func refuseFlips(t *testing.T, keys *token.Keys, purpose token.Purpose, text []byte) {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip := func(b []byte, bit int) []byte {
+		flipped := bytes.Clone(b)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		return flipped
+	}
+	for bit := range len(text) * 8 {
+		refuse(t, keys, purpose, flip(text, bit), fmt.Sprintf("%c: bit %d flipped", purpose, bit))
+	}
+	for bit := range len(raw) * 8 {
+		refuse(t, keys, purpose, encode(flip(raw, bit)), fmt.Sprintf("%c: bit %d of the content flipped", purpose, bit))
+	}
 }
 
 func encode(raw []byte) []byte { return base64.RawURLEncoding.AppendEncode(nil, raw) }
@@ -188,7 +212,7 @@ func TestPurposesAreBound(t *testing.T) {
 	keys := parse(t, "7 "+secret1)
 	r := reservation()
 	for _, signed := range purposes {
-		text := keys.Sign(nil, signed, &r, nil)
+		text := keys.Sign(nil, signed, &r, tailOf(signed))
 		for letter := range 256 {
 			purpose := token.Purpose(letter)
 			if purpose == signed {
@@ -290,16 +314,16 @@ func FuzzVerify(f *testing.F) {
 	keys := parse(f, "7 "+secret1)
 	r := reservation()
 	for _, purpose := range purposes {
-		f.Add(byte(purpose), keys.Sign(nil, purpose, &r, []byte("https://shop.example/")))
+		f.Add(byte(purpose), keys.Sign(nil, purpose, &r, tailOf(purpose)))
 	}
 	f.Add(byte('c'), []byte("not/a=token"))
 	f.Fuzz(func(t *testing.T, purpose byte, text []byte) {
 		var r event.Reservation
-		landing, err := keys.Verify(nil, token.Purpose(purpose), text, &r)
+		tail, err := keys.Verify(nil, token.Purpose(purpose), text, &r)
 		if err != nil {
 			return
 		}
-		if again := keys.Sign(nil, token.Purpose(purpose), &r, landing); !bytes.Equal(again, text) {
+		if again := keys.Sign(nil, token.Purpose(purpose), &r, tail); !bytes.Equal(again, text) {
 			t.Errorf("%q verifies, but is signed as %q", text, again)
 		}
 	})

@@ -6,24 +6,25 @@ import (
 	"github.com/hayate-ads/hayate/internal/event"
 )
 
-// Verify checks text and fills r from it. It appends a click's landing URL to
-// dst and returns that; for other purposes it returns dst. On [ErrToken], the
-// only error, r is undefined and nothing is appended.
+// Verify checks text and fills r from it. It appends the tail, a click's landing
+// URL or what [ParseTouch] reads of a conversion, to dst and returns that; for
+// other purposes it returns dst. On [ErrToken], the only error, r is undefined
+// and nothing is appended.
 func (k *Keys) Verify(dst []byte, purpose Purpose, text []byte, r *event.Reservation) ([]byte, error) {
 	if len(text) > MaxText || !purpose.Valid() {
 		return dst, ErrToken
 	}
 	s := k.signers.Get().(*Signer)
 	defer k.signers.Put(s)
-	landing, ok := s.verify(k, purpose, text, r)
+	tail, ok := s.verify(k, purpose, text, r)
 	if !ok {
 		return dst, ErrToken
 	}
-	return append(dst, landing...), nil
+	return append(dst, tail...), nil
 }
 
 // verify returns a slice of the signer's memory.
-func (s *Signer) verify(k *Keys, purpose Purpose, text []byte, r *event.Reservation) (landing []byte, ok bool) {
+func (s *Signer) verify(k *Keys, purpose Purpose, text []byte, r *event.Reservation) (tail []byte, ok bool) {
 	if s.content, ok = appendDecoded(s.content[:0], text); !ok || len(s.content) <= 1+macSize {
 		return nil, false
 	}
@@ -37,11 +38,20 @@ func (s *Signer) verify(k *Keys, purpose Purpose, text []byte, r *event.Reservat
 	if subtle.ConstantTimeCompare(s.mac(share), mac) != 1 {
 		return nil, false
 	}
-	landing, err := event.ParseReservation(signed[1:], r)
-	if err != nil || len(landing) > MaxLanding || (purpose != Click && len(landing) > 0) {
-		return nil, false
+	tail, err := event.ParseReservation(signed[1:], r)
+	return tail, err == nil && purpose.takes(tail)
+}
+
+// takes tells whether a token for p may end with tail.
+func (p Purpose) takes(tail []byte) bool {
+	switch p {
+	case Click:
+		return len(tail) <= MaxLanding
+	case Conversion:
+		_, ok := ParseTouch(tail)
+		return ok
 	}
-	return landing, true
+	return len(tail) == 0
 }
 
 // appendDecoded decodes base64url without padding. The standard library's
