@@ -10,7 +10,7 @@ import (
 	"github.com/hayate-ads/hayate/internal/ad"
 )
 
-// MaxRecord is the longest payload of a frame, in bytes. Records are under 200
+// MaxRecord is the longest payload of a frame, in bytes. Records are under 256
 // but for reasons, whose number of cells keeps them below it; it is what a
 // reader believes of a length before it has checked the sum.
 const MaxRecord = 4096

@@ -41,7 +41,7 @@ func drawReservation(t *rapid.T) Reservation {
 		Hold:      time.Duration(rapid.Int64Range(0, 86_400).Draw(t, "hold")) * time.Second,
 		Price:     drawMicros(t, "price"), BidPrice: drawMicros(t, "bid price"), Generation: rapid.Uint64().Draw(t, "generation"),
 		Share: rapid.Uint16Range(0, maxShare).Draw(t, "share"), Advertiser: drawID(t, 0, "advertiser"),
-		Bills: Bills(rapid.ByteRange(0, byte(BillsConversion)).Draw(t, "bills")), Flags: Flags(rapid.ByteRange(0, byte(knownFlags)).Draw(t, "flags")),
+		Bills: Bills(rapid.ByteRange(0, byte(BillsBilling)).Draw(t, "bills")), Flags: Flags(rapid.ByteRange(0, byte(knownFlags)).Draw(t, "flags")),
 	}
 }
 
@@ -100,8 +100,8 @@ func TestReservationBounds(t *testing.T) {
 	f("small letters", func(r *Reservation) { r.Country = [2]byte{'j', 'p'} })
 	f("half a country", func(r *Reservation) { r.Country = [2]byte{'J', 0} })
 	f("device", func(r *Reservation) { r.Device = TV + 1 })
-	f("bills", func(r *Reservation) { r.Bills = BillsConversion + 1 })
-	f("flags", func(r *Reservation) { r.Flags = 4 })
+	f("bills", func(r *Reservation) { r.Bills = BillsBilling + 1 })
+	f("flags", func(r *Reservation) { r.Flags = knownFlags + 1 })
 	f("no time", func(r *Reservation) { r.DecidedAt = time.Time{} })
 	f("before 1970", func(r *Reservation) { r.DecidedAt = time.UnixMilli(-1000) })
 	f("year 10000", func(r *Reservation) { r.DecidedAt = time.Date(10000, 1, 1, 0, 0, 1, 0, time.UTC) })
@@ -110,6 +110,7 @@ func TestReservationBounds(t *testing.T) {
 	f("negative price", func(r *Reservation) { r.Price = -1 })
 	f("huge price", func(r *Reservation) { r.Price = money.Max + 1 })
 	f("negative bid price", func(r *Reservation) { r.BidPrice = -1 })
+	f("share of more than all", func(r *Reservation) { r.Share = 10_001 })
 	f("huge bid price", func(r *Reservation) { r.BidPrice = money.Max + 1 })
 }
 

@@ -1,6 +1,8 @@
 package event
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -117,4 +119,9 @@ func read(b []byte) ([]Record, Reader, error) {
 		records = append(records, rec)
 	}
 	return records, r, err
+}
+
+// sumOf is a checksum as it stands in files.
+func sumOf(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(nil, crc32.Checksum(b, castagnoli))
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/oklog/ulid/v2"
 	"pgregory.net/rapid"
+
+	"github.com/hayate-ads/hayate/internal/money"
 )
 
 var update = flag.Bool("update", false, "write testdata anew; only before a version is released")
@@ -152,7 +154,8 @@ func TestRecordBounds(t *testing.T) {
 	}
 	lease := Lease{ID: sampleLease, LineItem: 1}
 	f("type 0", Record{})
-	f("type 9", Record{Type: 9})
+	f("a type to come", Record{Type: Billing + 1})
+	f("the footer's type", Record{Type: footerType})
 	f("no line item", Record{Type: Open})
 	f("day", Record{Type: Open, Lease: Lease{LineItem: 1, Day: -1}})
 	f("granted", Record{Type: Open, Lease: Lease{LineItem: 1, Granted: -1}})
@@ -163,6 +166,27 @@ func TestRecordBounds(t *testing.T) {
 	f("expiry", Record{Type: Close, Lease: lease})
 	f("clearing", Record{Type: Impression, Landing: Landing{Reservation: sampleReservation(), Clearing: -1}})
 	f("reservation", Record{Type: Click})
+	landing := func(name string, kind Type, change func(*Record)) {
+		t.Helper()
+		rec := Record{Type: kind, Landing: Landing{Reservation: sampleReservation()}}
+		if kind == Conversion {
+			rec.Action = &Action{TouchedAt: sampleTime}
+		}
+		change(&rec)
+		f(name, rec)
+	}
+	landing("reason of invalid traffic", Impression, func(r *Record) { r.Landing.Invalid = InvalidSuspect + 1 })
+	landing("quartile", Progress, func(r *Record) { r.Landing.Quartile = Complete + 1 })
+	landing("no action", Conversion, func(r *Record) { r.Action = nil })
+	landing("long order id", Conversion, func(r *Record) { r.Action.OrderID = strings.Repeat("x", MaxOrderID+1) })
+	landing("order id with a line", Conversion, func(r *Record) { r.Action.OrderID = "a\n" })
+	landing("order id beyond ASCII", Conversion, func(r *Record) { r.Action.OrderID = "\u00e9" })
+	landing("order id with a delete", Conversion, func(r *Record) { r.Action.OrderID = "\x7f" })
+	landing("negative value", Conversion, func(r *Record) { r.Action.Value = -1 })
+	landing("huge value", Conversion, func(r *Record) { r.Action.Value = money.Max + 1 })
+	landing("touched before 1970", Conversion, func(r *Record) { r.Action.TouchedAt = time.Unix(-1, 0) })
+	landing("never touched", Conversion, func(r *Record) { r.Action.TouchedAt = time.Time{} })
+	landing("touched in the year 10000", Conversion, func(r *Record) { r.Action.TouchedAt = time.Unix(latest, 0) })
 	hour := sampleTime.Truncate(time.Hour)
 	f("no placement", Record{Type: Requests, Requests: Count{Hour: hour, N: 1}})
 	f("no count", Record{Type: Requests, Requests: Count{Hour: hour, Placement: 1}})
