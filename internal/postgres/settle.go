@@ -8,8 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/oklog/ulid/v2"
-
-	"github.com/hayate-ads/hayate/internal/ad"
 )
 
 // ErrSettlerLocked says that another session settles. Somebody always should.
@@ -23,8 +21,12 @@ const settleLock = 20_100_001
 // transaction too: no second one can ever write beside it. A pooler that hands
 // sessions around must therefore not stand between settle and Postgres.
 type Settler struct {
+	// Reports bounds what is written; zero fields mean their defaults.
+	Reports ReportConfig
+
 	conn    *pgx.Conn
-	checked bool // this session has seen settlement.checked right
+	months  map[time.Time]bool // whose partitions are known to exist
+	checked bool               // this session has seen settlement.checked right
 }
 
 // settlerSession makes Postgres notice a dead settler within 5 s, whatever it
@@ -85,6 +87,8 @@ type SettleTx struct {
 	Batch     int64     // the number that its ledger rows carry
 	Now       time.Time // the bank's clock as it began
 	Watermark time.Time // zero while nothing was ever settled
+
+	reports ReportConfig
 }
 
 // InTx runs work in a transaction that first proves that this session holds the
@@ -97,7 +101,7 @@ func (s *Settler) InTx(ctx context.Context, work func(*SettleTx) error) error {
 
 func (s *Settler) inTx(ctx context.Context, work func(*SettleTx) error) error {
 	return pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
-		t := &SettleTx{tx: tx}
+		t := &SettleTx{tx: tx, reports: s.Reports.withDefaults()}
 		var halted string
 		var watermark *time.Time
 		err := tx.QueryRow(ctx, `
@@ -258,71 +262,4 @@ func (t *SettleTx) writeApplied(ctx context.Context, applied []Applied) error {
 		FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::boolean[]) AS n (id, segment, at, ended)
 		WHERE p.id = n.id`, ids, segments, at, ended, t.Now)
 	return err
-}
-
-// Segment is one segment that a batch settles.
-type Segment struct {
-	Process ulid.ULID
-	Seq     uint64
-	SHA256  [32]byte
-	Records int
-	LastAt  time.Time
-}
-
-// AddSegments books segments as settled by this batch and returns, for each of
-// them, whether it is new: false means that it was settled before.
-func (t *SettleTx) AddSegments(ctx context.Context, segments []Segment) ([]bool, error) {
-	n := len(segments)
-	ids, seqs, sums := make([]ulid.ULID, n), make([]int64, n), make([][]byte, n)
-	records, lastAt := make([]int64, n), make([]*time.Time, n)
-	for i := range segments {
-		s := &segments[i]
-		ids[i], seqs[i], sums[i], records[i], lastAt[i] = s.Process, int64(s.Seq), s.SHA256[:], int64(s.Records), timeOrNull(s.LastAt)
-	}
-	rows, err := t.tx.Query(ctx, `
-		INSERT INTO segment (process_id, seq, sha256, records, last_at, batch)
-		SELECT n.process_id, n.seq, n.sha256, n.records, n.last_at, $6
-		FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bigint[], $5::timestamptz[])
-			AS n (process_id, seq, sha256, records, last_at)
-		ON CONFLICT (process_id, seq) DO NOTHING
-		RETURNING process_id, seq`, ids, seqs, sums, records, lastAt, t.Batch)
-	if err != nil {
-		return nil, fmt.Errorf("book segments: %w", err)
-	}
-	type key struct {
-		process ulid.ULID
-		seq     uint64
-	}
-	added := make(map[key]bool, n)
-	var k key
-	if _, err := pgx.ForEachRow(rows, []any{(*[16]byte)(&k.process), &k.seq}, func() error {
-		added[k] = true
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("book segments: %w", err)
-	}
-	fresh := make([]bool, n)
-	for i := range segments {
-		fresh[i] = added[key{segments[i].Process, segments[i].Seq}]
-	}
-	return fresh, nil
-}
-
-// Shares returns the publishers' shares of these placements' revenue, in basis points.
-func (t *SettleTx) Shares(ctx context.Context, placements []ad.ID) (map[ad.ID]int64, error) {
-	rows, err := t.tx.Query(ctx, `
-		SELECT m.id, p.revenue_share FROM placement m JOIN property p ON p.id = m.property_id WHERE m.id = ANY($1)`, placements)
-	if err != nil {
-		return nil, fmt.Errorf("read revenue shares: %w", err)
-	}
-	shares := make(map[ad.ID]int64, len(placements))
-	var id ad.ID
-	var share int64
-	if _, err := pgx.ForEachRow(rows, []any{&id, &share}, func() error {
-		shares[id] = share
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read revenue shares: %w", err)
-	}
-	return shares, nil
 }

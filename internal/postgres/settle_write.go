@@ -23,6 +23,8 @@ type Settlement struct {
 	Audience map[AudienceKey]*AudienceCell
 	Supply   map[SupplyKey]*SupplyCell
 	Reasons  map[ReasonKey]ReasonCount
+
+	Conversions []NewConversion
 }
 
 // BudgetKey names a line item's budget of one day; its lifetime budget goes with it.
@@ -49,7 +51,7 @@ type LedgerEntry struct {
 // BitsKey names 8192 de-duplication bits of a lease.
 type BitsKey struct {
 	Lease   ulid.ULID
-	Purpose uint8 // event type; with 0x80: found invalid
+	Purpose uint8 // event type; video progress: 0x20 | quartile; with 0x80: found invalid
 	Block   uint8 // index / 8192
 }
 
@@ -59,7 +61,20 @@ const BitsPerBlock = 8192
 // Bits is one row of de-duplication bits: which events were counted.
 type Bits struct {
 	BitsKey
-	Set [BitsPerBlock / 8]byte
+	Set []byte // bit i%8 of byte i/8; as long as it has to be, at most [BitsPerBlock] / 8
+}
+
+// Mark sets bit i, below [BitsPerBlock], and tells whether it was unset.
+func (b *Bits) Mark(i uint32) bool {
+	at, mask := int(i/8), byte(1)<<(i%8)
+	if at >= len(b.Set) {
+		b.Set = append(b.Set, make([]byte, at+1-len(b.Set))...)
+	}
+	if b.Set[at]&mask != 0 {
+		return false
+	}
+	b.Set[at] |= mask
+	return true
 }
 
 // Bits reads the rows that exist among keys.
@@ -82,10 +97,8 @@ func (t *SettleTx) Bits(ctx context.Context, keys []BitsKey) ([]*Bits, error) {
 func scanBits(row pgx.CollectableRow) (*Bits, error) {
 	b := new(Bits)
 	var purpose, block int16
-	var set []byte
-	err := row.Scan((*[16]byte)(&b.Lease), &purpose, &block, &set)
+	err := row.Scan((*[16]byte)(&b.Lease), &purpose, &block, &b.Set)
 	b.Purpose, b.Block = uint8(purpose), uint8(block)
-	copy(b.Set[:], set)
 	return b, err
 }
 
@@ -101,15 +114,14 @@ func (t *SettleTx) Write(ctx context.Context, s *Settlement) error {
 	queueAccountChanges(batch, accounts)
 	queueBits(batch, s.Bits)
 	t.queueLedger(batch, s.Ledger)
-	queueReports(batch, s)
 	queueReasons(batch, s.Reasons)
-	if batch.Len() == 0 {
-		return nil
+	t.queueConversions(batch, s.Conversions)
+	if batch.Len() > 0 {
+		if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
+			return fmt.Errorf("write the settlement: %w", err)
+		}
 	}
-	if err := t.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("write the settlement: %w", err)
-	}
-	return nil
+	return t.writeReports(ctx, s)
 }
 
 // lockAccounts locks both accounts of each budget and returns the change of
@@ -235,7 +247,7 @@ func queueBits(batch *pgx.Batch, bits []*Bits) {
 	}
 	leases, purposes, blocks, sets := make([]ulid.ULID, n), make([]int16, n), make([]int16, n), make([][]byte, n)
 	for i, b := range bits {
-		leases[i], purposes[i], blocks[i], sets[i] = b.Lease, int16(b.Purpose), int16(b.Block), b.Set[:]
+		leases[i], purposes[i], blocks[i], sets[i] = b.Lease, int16(b.Purpose), int16(b.Block), b.Set
 	}
 	batch.Queue(`
 		INSERT INTO lease_bits (lease_id, purpose, block, bits)

@@ -2,8 +2,11 @@
 -- From events to truth: reports in partitions, corrections, conversions, the
 -- spool, the lake, and what proves that all of them agree.
 
--- Makes the monthly partition of a report table that holds this moment. Settle
--- calls it for months that it has not seen; to call it again does no harm.
+-- Makes the monthly partition of a report table that holds this moment; to call it
+-- again does no harm. A table that is attached, unlike one created as a partition,
+-- waits for no reader of the report and holds none up. Its pages are left half
+-- empty, since settle adds to an hour's rows again and again: the new version of a
+-- row then finds room beside the old one, and no index has to be touched.
 -- +goose StatementBegin
 CREATE FUNCTION make_partition(report text, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -11,8 +14,9 @@ DECLARE
     part  text := report || to_char(first AT TIME ZONE 'UTC', '_YYYY_MM');
 BEGIN
     IF to_regclass(part) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-            part, report, first, (first AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC');
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING INDEXES) WITH (fillfactor = 50)', part, report);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            report, part, first, (first AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC');
     END IF;
 END $$;
 -- +goose StatementEnd
@@ -111,10 +115,10 @@ CREATE TABLE report_status (
     hour             timestamptz PRIMARY KEY,
     cells            bigint      NOT NULL DEFAULT 0, -- rows of report_hour
     audience_cells   bigint      NOT NULL DEFAULT 0, -- rows of report_audience_hour
-    folded           bigint      NOT NULL DEFAULT 0, -- events in rows of 'other'
+    folded           bigint      NOT NULL DEFAULT 0, -- events in rows of 'other', of both cubes together
     changed_at       timestamptz NOT NULL DEFAULT bank_now(),
-    restated_at      timestamptz, -- when the watermark had passed the hour and something came all the same
-    restated         bigint      NOT NULL DEFAULT 0, -- events that came so
+    restated_at      timestamptz, -- when something came last although the hour had been complete
+    restated         bigint      NOT NULL DEFAULT 0, -- events, and decisions, that came so
     rolled_at        timestamptz -- changed_at of what the days have; null: never rolled up
 );
 CREATE INDEX ON report_status (changed_at) WHERE rolled_at IS NULL OR rolled_at < changed_at;
@@ -127,6 +131,11 @@ ALTER TABLE segment
     ADD COLUMN skipped  text  NOT NULL DEFAULT '';   -- why an operator went on without it; its records are lost
 CREATE INDEX ON segment (last_at);
 CREATE INDEX ON segment (batch);
+
+-- Most leases are small: a row of bits is as long as its highest one asks for.
+ALTER TABLE lease_bits
+    DROP CONSTRAINT lease_bits_bits_check,
+    ADD CONSTRAINT lease_bits_bits_check CHECK (octet_length(bits) <= 1024);
 
 -- Segments that a process could not put into the bucket as it ended.
 CREATE TABLE spool (
@@ -206,7 +215,8 @@ CREATE TABLE reconciliation (
     at          timestamptz NOT NULL DEFAULT bank_now(),
     events      bigint      NOT NULL, -- recomputed from the log
     charged_micros bigint   NOT NULL, -- likewise
-    differences jsonb       NOT NULL  -- an array, [] when all agree
+    differences jsonb       NOT NULL, -- an array, [] when all agree
+    losses      jsonb       NOT NULL  -- an array: segments that are gone, and why
 );
 CREATE INDEX ON reconciliation (day, at DESC);
 
@@ -264,6 +274,10 @@ DROP INDEX ledger_day_idx;
 DROP TABLE correction, conversion;
 ALTER TABLE advertiser DROP COLUMN click_window_days, DROP COLUMN view_window_days;
 DROP TABLE spool;
+UPDATE lease_bits SET bits = bits || decode(repeat('00', 1024 - octet_length(bits)), 'hex');
+ALTER TABLE lease_bits
+    DROP CONSTRAINT lease_bits_bits_check,
+    ADD CONSTRAINT lease_bits_bits_check CHECK (octet_length(bits) = 1024);
 DROP INDEX segment_batch_idx, segment_last_at_idx;
 ALTER TABLE segment DROP COLUMN first_at, DROP COLUMN outcomes, DROP COLUMN skipped;
 DROP TABLE report_status, report_supply_day, report_audience_day, report_day;
