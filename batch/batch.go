@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"gocloud.dev/blob"
@@ -44,11 +45,27 @@ func RunJob(ctx context.Context, cfg Config, name string, log *slog.Logger) erro
 	var names []string
 	for _, job := range h.jobs() {
 		if job.Name == name {
-			return h.runner.Run(ctx, job)
+			return h.run(ctx, job)
 		}
 		names = append(names, job.Name)
 	}
 	return fmt.Errorf("no job %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// run runs one job; a follower, which is there all the time, tells meanwhile how
+// all jobs do.
+func (h *house) run(ctx context.Context, job Job) error {
+	if err := h.runner.plan(ctx, h.jobs()); err != nil {
+		return err
+	}
+	if job.Follow {
+		watching, stop := context.WithCancel(ctx)
+		var told sync.WaitGroup
+		told.Go(func() { h.runner.watch(watching) })
+		defer told.Wait()
+		defer stop()
+	}
+	return h.runner.Run(ctx, job)
 }
 
 // Schedule runs all jobs, each at its time, until ctx ends; then it waits for
@@ -110,10 +127,10 @@ func (h *house) jobs() []Job {
 	return []Job{
 		{Name: "publish", Timeout: h.cfg.PublishTimeout, Schedule: "@every " + h.cfg.PublishEvery.String(), Run: publisher.Run},
 		{Name: "settle", Timeout: h.cfg.FollowFor, Follow: true, Run: h.settle},
-		{Name: "lake", Timeout: time.Hour, Schedule: "@every 1m", Run: (&lake.Writer{DB: db, Bucket: h.bucket, Log: h.log}).Run},
-		{Name: "rollup", Timeout: time.Hour, Schedule: "@every 5m", Run: (&rollup.Roller{DB: db, Bucket: h.bucket, Log: h.log}).Run},
+		{Name: "lake", Timeout: time.Hour, Schedule: "@every " + h.cfg.LakeEvery.String(), Run: (&lake.Writer{DB: db, Bucket: h.bucket, Log: h.log, Currency: h.cfg.Currency}).Run},
+		{Name: "rollup", Timeout: time.Hour, Schedule: "@every " + h.cfg.RollupEvery.String(), Run: (&rollup.Roller{DB: db, Bucket: h.bucket, Log: h.log}).Run},
 		{Name: "reconcile", Timeout: 6 * time.Hour, Schedule: "30 3 * * *", Run: (&reconcile.Auditor{DB: db, Bucket: h.bucket, Log: h.log}).Run},
-		{Name: "retain", Timeout: 6 * time.Hour, Schedule: "30 5 * * *", Run: (&retain.Sweeper{DB: db, Bucket: h.bucket, Log: h.log}).Run},
+		{Name: "retain", Timeout: 6 * time.Hour, Schedule: "30 5 * * *", Run: (&retain.Sweeper{DB: db, Bucket: h.bucket, Settings: h.cfg.Retain.settings(), Log: h.log}).Run},
 	}
 }
 
