@@ -87,6 +87,7 @@ type SettleTx struct {
 	Batch     int64     // the number that its ledger rows carry
 	Now       time.Time // the bank's clock as it began
 	Watermark time.Time // zero while nothing was ever settled
+	Folded    time.Time // leases minted before it may be gone; zero: none are
 
 	reports ReportConfig
 }
@@ -103,15 +104,15 @@ func (s *Settler) inTx(ctx context.Context, work func(*SettleTx) error) error {
 	return pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
 		t := &SettleTx{tx: tx, reports: s.Reports.withDefaults()}
 		var halted string
-		var watermark *time.Time
+		var watermark, folded *time.Time
 		err := tx.QueryRow(ctx, `
-			SELECT batch + 1, watermark, halted, bank_now() FROM settlement
+			SELECT batch + 1, watermark, NULLIF(folded, '-infinity'), halted, bank_now() FROM settlement
 			WHERE EXISTS (
 				SELECT FROM pg_locks
 				WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
 					AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 					AND classid = 0 AND objid = $1 AND objsubid = 1)
-			FOR UPDATE`, settleLock).Scan(&t.Batch, &watermark, &halted, &t.Now)
+			FOR UPDATE`, settleLock).Scan(&t.Batch, &watermark, &folded, &halted, &t.Now)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return ErrSettlerLocked
@@ -120,7 +121,7 @@ func (s *Settler) inTx(ctx context.Context, work func(*SettleTx) error) error {
 		case halted != "":
 			return fmt.Errorf("%w (%s)", ErrRebuild, halted)
 		}
-		t.Now, t.Watermark = t.Now.UTC(), timeOrZero(watermark)
+		t.Now, t.Watermark, t.Folded = t.Now.UTC(), timeOrZero(watermark), timeOrZero(folded)
 		return work(t)
 	})
 }
@@ -262,4 +263,13 @@ func (t *SettleTx) writeApplied(ctx context.Context, applied []Applied) error {
 		FROM unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::boolean[]) AS n (id, segment, at, ended)
 		WHERE p.id = n.id`, ids, segments, at, ended, t.Now)
 	return err
+}
+
+// Now is the bank's clock.
+func (s *Settler) Now(ctx context.Context) (time.Time, error) {
+	now, err := one(ctx, s.conn, pgx.RowTo[time.Time], "SELECT bank_now()")
+	if err != nil {
+		return now, fmt.Errorf("bank time: %w", err)
+	}
+	return now.UTC(), nil
 }

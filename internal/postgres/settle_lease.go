@@ -10,6 +10,7 @@ import (
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/money"
 )
 
 // LeaseState is how far a lease is on its way. It only moves forward.
@@ -32,15 +33,19 @@ type Lease struct {
 	Settled    Amount
 	Returned   Amount
 	State      LeaseState
-	LastExpiry time.Time // known when closed: the last hold's end
+	LastExpiry time.Time    // known when closed: the last hold's end
+	Clipped    money.Micros // granted by the log's word, without room in accounts that were restored
 }
+
+// Leased is what the process was told that it may reserve.
+func (l *Lease) Leased() money.Micros { return l.Granted.Micros + l.Clipped }
 
 // Room is what can still be charged to the lease.
 func (l *Lease) Room() Amount { return l.Granted.Sub(l.Settled).Sub(l.Returned) }
 
 const leaseColumns = `e.id, e.process_id, e.line_item_id, e.day,
 	e.granted_micros, e.granted_impressions, e.reserved_micros, e.reserved_impressions,
-	e.settled_micros, e.settled_impressions, e.returned_micros, e.returned_impressions, e.state, e.last_expiry`
+	e.settled_micros, e.settled_impressions, e.returned_micros, e.returned_impressions, e.state, e.last_expiry, e.clipped_micros`
 
 func scanLease(row pgx.CollectableRow) (*Lease, error) {
 	l := new(Lease)
@@ -48,7 +53,7 @@ func scanLease(row pgx.CollectableRow) (*Lease, error) {
 	var lastExpiry *time.Time
 	err := row.Scan((*[16]byte)(&l.ID), (*[16]byte)(&l.Process), &l.LineItem, &day,
 		&l.Granted.Micros, &l.Granted.Impressions, &l.Reserved.Micros, &l.Reserved.Impressions,
-		&l.Settled.Micros, &l.Settled.Impressions, &l.Returned.Micros, &l.Returned.Impressions, &l.State, &lastExpiry)
+		&l.Settled.Micros, &l.Settled.Impressions, &l.Returned.Micros, &l.Returned.Impressions, &l.State, &lastExpiry, &l.Clipped)
 	l.Day, l.LastExpiry = dayOf(day), timeOrZero(lastExpiry)
 	return l, err
 }
