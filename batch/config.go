@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hayate-ads/hayate/batch/retain"
 	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/postgres"
 	"github.com/hayate-ads/hayate/internal/snapshot"
@@ -29,10 +30,34 @@ type Config struct {
 
 	FollowFor time.Duration `env:"FOLLOW_FOR" default:"9m45s" help:"How long a run of settle follows the events: for a CronJob every 10 minutes, 15 seconds less."`
 
-	Bank BankConfig `embed:"" prefix:"bank-" envprefix:"BANK_"`
+	LakeEvery   time.Duration `env:"LAKE_EVERY" default:"1m" help:"How often the lake is written. Whole seconds."`
+	RollupEvery time.Duration `env:"ROLLUP_EVERY" default:"5m" help:"How often reports are summed up by day. Whole seconds."`
+
+	Retain RetainConfig `embed:"" prefix:"retain-" envprefix:"RETAIN_"`
+	Bank   BankConfig   `embed:"" prefix:"bank-" envprefix:"BANK_"`
 
 	// Version is told to the metrics; the build sets it.
 	Version string `kong:"-"`
+}
+
+// RetainConfig is how long the job 'retain' keeps what is settled. Nothing goes
+// that is not, however old it is.
+type RetainConfig struct {
+	Events      time.Duration `env:"EVENTS" default:"720h" help:"Segments of the event log in the bucket. A database can be rebuilt from a backup that is younger."`
+	Leases      time.Duration `env:"LEASES" default:"48h" help:"Leases and what tells an event from its duplicate, after a lease's last use."`
+	Lost        time.Duration `env:"LOST" default:"168h" help:"How long leases are kept for a delivery server that went away with events."`
+	ReportHours time.Duration `env:"REPORT_HOURS" default:"2208h" help:"Reports by hour, and why line items did not serve."`
+	ReportDays  time.Duration `env:"REPORT_DAYS" default:"26304h" help:"Reports by day."`
+	Conversions time.Duration `env:"CONVERSIONS" default:"9600h" help:"Conversions, by whose order ids later ones are known to be repeated."`
+	Lake        time.Duration `env:"LAKE" help:"Files of the lake; 0: for ever."`
+	Runs        time.Duration `env:"RUNS" default:"720h" help:"Runs of jobs; of each job the newest 1000 at most."`
+}
+
+func (c RetainConfig) settings() retain.Settings {
+	return retain.Settings{
+		Events: c.Events, Leases: c.Leases, Lost: c.Lost, ReportHours: c.ReportHours, ReportDays: c.ReportDays,
+		Conversions: c.Conversions, Lake: c.Lake, Runs: c.Runs,
+	}
 }
 
 // BankConfig holds the durations of the money protocol that settle acts on. All
@@ -69,6 +94,12 @@ func parseRate(text string) (uint32, error) {
 	return uint32(share), nil
 }
 
+const (
+	day  = 24 * time.Hour
+	year = 8768 * time.Hour // and a third of a leap day, rounded up
+	ever = 100 * year       // longer than anybody asks for
+)
+
 // withDefaults fills what an embedding process left out, as the tags above say.
 func (c Config) withDefaults() Config {
 	or(&c.Currency, "USD")
@@ -80,6 +111,15 @@ func (c Config) withDefaults() Config {
 	or(&c.SnapshotsKeep, 10)
 	or(&c.SnapshotsFor, time.Hour)
 	or(&c.FollowFor, 9*time.Minute+45*time.Second)
+	or(&c.LakeEvery, time.Minute)
+	or(&c.RollupEvery, 5*time.Minute)
+	or(&c.Retain.Events, 30*day)
+	or(&c.Retain.Leases, 2*day)
+	or(&c.Retain.Lost, 7*day)
+	or(&c.Retain.ReportHours, 92*day)
+	or(&c.Retain.ReportDays, 3*year)
+	or(&c.Retain.Conversions, 400*day)
+	or(&c.Retain.Runs, 30*day)
 	or(&c.Bank.LongestHold, 300*time.Second)
 	or(&c.Bank.LostAfter, 90*time.Second)
 	or(&c.Bank.Grace, 30*time.Second)
@@ -125,6 +165,16 @@ func (c Config) validate() error {
 		{"PUBLISH_REPEAT", c.PublishRepeat, time.Second, 24 * time.Hour},
 		{"SNAPSHOTS_FOR", c.SnapshotsFor, time.Minute, 365 * 24 * time.Hour},
 		{"FOLLOW_FOR", c.FollowFor, time.Second, 24 * time.Hour},
+		{"LAKE_EVERY", c.LakeEvery, time.Second, 24 * time.Hour},
+		{"ROLLUP_EVERY", c.RollupEvery, time.Second, 24 * time.Hour},
+		{"RETAIN_EVENTS", c.Retain.Events, 7 * day, ever},
+		{"RETAIN_LEASES", c.Retain.Leases, postgres.TokenLife, 90 * day},
+		{"RETAIN_LOST", c.Retain.Lost, time.Hour, c.Retain.Events},
+		{"RETAIN_REPORT_HOURS", c.Retain.ReportHours, 7 * day, ever},
+		{"RETAIN_REPORT_DAYS", c.Retain.ReportDays, 92 * day, ever},
+		{"RETAIN_CONVERSIONS", c.Retain.Conversions, 180 * day, ever},
+		{"RETAIN_LAKE", c.Retain.Lake, 0, ever},
+		{"RETAIN_RUNS", c.Retain.Runs, 2 * day, ever},
 		{"BANK_LONGEST_HOLD", c.Bank.LongestHold, time.Second, time.Hour},
 		{"BANK_LOST_AFTER", c.Bank.LostAfter, time.Second, time.Hour},
 		{"BANK_GRACE", c.Bank.Grace, 0, time.Hour},
@@ -133,6 +183,9 @@ func (c Config) validate() error {
 		if d.value < d.min || d.value > d.max {
 			mistake("%s: %s is not between %s and %s", d.name, d.value, d.min, d.max)
 		}
+	}
+	if c.Retain.Lake != 0 && c.Retain.Lake <= c.Retain.Events {
+		mistake("RETAIN_LAKE: %s is neither 0 nor longer than RETAIN_EVENTS, %s", c.Retain.Lake, c.Retain.Events)
 	}
 	return errors.Join(mistakes...)
 }

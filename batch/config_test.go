@@ -33,8 +33,9 @@ func parse(t *testing.T, args ...string) Config {
 // The defaults that --help shows are those that an embedding process gets.
 func TestDefaultsAgree(t *testing.T) {
 	fields := reflect.VisibleFields(reflect.TypeFor[Config]())
-	for _, field := range append(fields, reflect.VisibleFields(reflect.TypeFor[BankConfig]())...) {
-		for _, name := range []string{field.Tag.Get("env"), "BANK_" + field.Tag.Get("env")} {
+	fields = append(fields, reflect.VisibleFields(reflect.TypeFor[BankConfig]())...)
+	for _, field := range append(fields, reflect.VisibleFields(reflect.TypeFor[RetainConfig]())...) {
+		for _, name := range []string{field.Tag.Get("env"), "BANK_" + field.Tag.Get("env"), "RETAIN_" + field.Tag.Get("env")} {
 			if value, set := os.LookupEnv(name); set {
 				t.Setenv(name, value) // restores it after the test
 				if err := os.Unsetenv(name); err != nil {
@@ -91,5 +92,11 @@ func TestValidate(t *testing.T) {
 	f("PUBLISH_EVERY: 10ms", func(c *Config) { c.PublishEvery = 10 * time.Millisecond })
 	f("SNAPSHOTS_KEEP: -1", func(c *Config) { c.SnapshotsKeep = -1 })
 	f("FOLLOW_FOR: -1s", func(c *Config) { c.FollowFor = -time.Second })
+	f("LAKE_EVERY: 25h", func(c *Config) { c.LakeEvery = 25 * time.Hour })
+	f("RETAIN_EVENTS: 167h", func(c *Config) { c.Retain.Events = 167 * time.Hour })
+	f("RETAIN_LEASES: 24h", func(c *Config) { c.Retain.Leases = day })
+	f("RETAIN_LOST: 169h", func(c *Config) { c.Retain.Events, c.Retain.Lost = 7*day, 169*time.Hour })
+	f("RETAIN_LAKE: 720h", func(c *Config) { c.Retain.Lake = 30 * day })
+	f("", func(c *Config) { c.Retain.Lake = 31 * day })
 	f("BANK_LOST_AFTER: 2h", func(c *Config) { c.Bank.LostAfter = 2 * time.Hour })
 }

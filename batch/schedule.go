@@ -7,31 +7,25 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
-
-	"github.com/hayate-ads/hayate/internal/telemetry"
 )
 
 const (
 	shortestPause = time.Second // before a follower that failed is started again …
 	longestPause  = 30 * time.Second
-	tellAgeEvery  = 10 * time.Second
 )
 
 // schedule runs the jobs until ctx ends and waits for those at work. Each one
-// also runs at once, so that a machine that was just started need not wait.
+// also runs at once, so that a machine that was just started need not wait; those
+// of the night only if last night's run was missed.
 func (r *Runner) schedule(ctx context.Context, jobs []Job) error {
 	clock := cron.New(cron.WithLocation(time.UTC), cron.WithLogger(cron.DiscardLogger))
 	var working sync.WaitGroup
 	var starts []func()
-	ages := &ages{last: map[string]time.Time{}}
+	if err := r.plan(ctx, jobs); err != nil {
+		return err
+	}
 	for _, job := range jobs {
-		run := func() bool {
-			err := r.Run(ctx, job)
-			if err == nil {
-				ages.succeeded(job.Name)
-			}
-			return err == nil
-		}
+		run := func() bool { return r.Run(ctx, job) == nil }
 		if job.Follow {
 			starts = append(starts, func() { follow(ctx, run) })
 			continue
@@ -47,9 +41,13 @@ func (r *Runner) schedule(ctx context.Context, jobs []Job) error {
 		if _, err := clock.AddFunc(job.Schedule, once); err != nil {
 			return fmt.Errorf("schedule of job %s: %w", job.Name, err)
 		}
-		starts = append(starts, once)
+		starts = append(starts, func() {
+			if !r.isFresh(ctx, job) {
+				once()
+			}
+		})
 	}
-	for _, start := range append(starts, func() { ages.tell(ctx, r.Metrics) }) {
+	for _, start := range append(starts, func() { r.watch(ctx) }) {
 		working.Go(start)
 	}
 	clock.Start()
@@ -72,34 +70,5 @@ func follow(ctx context.Context, run func() bool) {
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, longestPause)
-	}
-}
-
-// ages knows when each job last succeeded, by this process's clock.
-type ages struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-func (a *ages) succeeded(job string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.last[job] = time.Now()
-}
-
-func (a *ages) tell(ctx context.Context, metrics *telemetry.Client) {
-	ticker := time.NewTicker(tellAgeEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		a.mu.Lock()
-		for job, at := range a.last {
-			metrics.Gauge(telemetry.JobSuccessAge, time.Since(at).Seconds(), "job:"+job)
-		}
-		a.mu.Unlock()
 	}
 }

@@ -60,6 +60,9 @@ const (
 	SettleOverage     Counter = "hayate.settle.overage"
 	SettleQuarantined Counter = "hayate.settle.quarantined"
 	SettleConflicts   Counter = "hayate.settle.conflicts"
+	SettleHalted      Gauge   = "hayate.settle.halted"
+	SettleStalled     Gauge   = "hayate.settle.stalled"
+	SpoolSegments     Gauge   = "hayate.spool.segments"
 )
 
 // Jobs, console, and this package itself.
@@ -67,6 +70,7 @@ const (
 	JobRuns       Counter      = "hayate.job.runs"
 	JobDuration   Distribution = "hayate.job.duration"
 	JobSuccessAge Gauge        = "hayate.job.success_age"
+	JobLag        Gauge        = "hayate.job.lag"
 	AdminRequests Counter      = "hayate.admin.requests"
 	AdminLatency  Distribution = "hayate.admin.latency"
 	Warnings      Counter      = "hayate.warnings"
@@ -117,9 +121,13 @@ func Metrics() []Metric {
 		count(SettleOverage, "", "Money that could not be charged and is the platform's cost, in micros"),
 		count(SettleQuarantined, "file", "Segments put aside as damaged"),
 		count(SettleConflicts, "event", "Records that contradict the bank or their own lease, by kind", "kind"),
+		gauge(SettleHalted, "", "1 while nothing is granted or settled until batch rebuild has run"),
+		gauge(SettleStalled, "", "Streams that settle cannot go on with before an operator has looked"),
+		gauge(SpoolSegments, "file", "Segments that wait in the database because the bucket refused them"),
 		count(JobRuns, "", "Batch job runs, by outcome: ok, failed, timeout, locked", "job", "outcome"),
 		distribution(JobDuration, "second", "Duration of batch job runs", "job"),
-		gauge(JobSuccessAge, "second", "Time since the job's last success", "job"),
+		gauge(JobSuccessAge, "second", "Time since the job's last success, or since it ought to run when there was none", "job"),
+		gauge(JobLag, "second", "How far the job is behind its input", "job"),
 		count(AdminRequests, "request", "Console and REST requests answered", "route", "status"),
 		distribution(AdminLatency, "second", "Time to answer a console or REST request", "route"),
 		count(Warnings, "", "Throttled warnings, logged or held back, by class", "class"),
