@@ -45,16 +45,28 @@ func failBadRequest(ctx *fasthttp.RequestCtx, err error) {
 // Headers of every answer, as the library keeps them: set so, they need not be
 // brought into that form each time.
 var (
-	allowOriginName  = []byte("Access-Control-Allow-Origin")
-	allowOrigin      = []byte("*")
-	cacheControlName = []byte("Cache-Control")
-	cacheControl     = []byte("no-store")
+	allowOriginName      = []byte("Access-Control-Allow-Origin")
+	allowOrigin          = []byte("*")
+	allowCredentialsName = []byte("Access-Control-Allow-Credentials")
+	allowCredentials     = []byte("true")
+	cacheControlName     = []byte("Cache-Control")
+	cacheControl         = []byte("no-store")
 )
 
 // allowEverywhere lets any site's scripts read the answer. Nothing here depends
 // on a cookie or on who the reader is.
 func allowEverywhere(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.SetCanonical(allowOriginName, allowOrigin)
+}
+
+// allowCookies lets the scripts of the site that asks read the answer, and lets
+// their browser keep a cookie that comes with it, which it does for a site that is
+// named and not for all. The answer is the same for all of them.
+func allowCookies(ctx *fasthttp.RequestCtx) {
+	if origin := ctx.Request.Header.Peek("Origin"); len(origin) > 0 {
+		ctx.Response.Header.SetCanonical(allowOriginName, origin)
+		ctx.Response.Header.SetCanonical(allowCredentialsName, allowCredentials)
+	}
 }
 
 func noStore(ctx *fasthttp.RequestCtx) {

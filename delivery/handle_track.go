@@ -20,11 +20,12 @@ const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00" +
 // handleTrack answers GET /t/{purpose}/{token}; path is what follows /t/.
 //
 // What cannot be verified is 404, what is older than a day 410, progress of a
-// video that names no quartile 400, and none of that counts. An impression or click that is answered with 200 or 302 is on disk,
-// and counted once whatever comes twice; when the log cannot take it an
-// impression is 503, for the page to try again, and a click goes on to the
-// landing page all the same, marked X-Hayate-Counted: 0. So does an expired one.
-// HEAD, prefetches and tests are answered and never counted.
+// video that names no quartile 400, and none of that counts. An impression or
+// click that is answered with 200 or 302 is on disk, and counted once whatever
+// comes twice; when the log cannot take it an impression is 503, for the page to
+// try again, and a click goes on to the landing page all the same, marked
+// X-Hayate-Counted: 0. So does an expired one. HEAD, prefetches and tests are
+// answered and never counted. Conversions are [server.handlePostback]'s.
 func (s *server) handleTrack(ctx *fasthttp.RequestCtx, path []byte) {
 	sc := s.acquire()
 	defer s.release(sc)
@@ -69,7 +70,9 @@ func (s *server) handleTrack(ctx *fasthttp.RequestCtx, path []byte) {
 			s.metrics.landed(&sc.record)
 		}
 	}
-	answerTrack(ctx, landing{kind, sc.landing, expired, counted && err == nil, err != nil})
+	l := landing{kind, sc.landing, expired, counted && err == nil, err != nil}
+	s.touch(ctx, sc, &l, now)
+	answerTrack(ctx, l)
 }
 
 // judge says why a landing is invalid traffic.
@@ -146,7 +149,9 @@ func answerTrack(ctx *fasthttp.RequestCtx, l landing) {
 	case l.kind == event.Viewable || l.kind == event.Progress:
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
 	default:
-		ctx.Response.Header.SetContentType("image/gif")
-		ctx.Response.SetBodyString(pixel)
+		answerPixel(ctx)
+	}
+	if l.kind == event.Impression {
+		allowCookies(ctx)
 	}
 }

@@ -24,12 +24,13 @@ type metrics struct {
 // what was wrong with the rest.
 var rejectClasses = []string{
 	"http_version", "malformed_request", "too_many_headers", "headers_too_large", "body_too_large", "timeout",
-	"unsupported_encoding", "bad_decisions", "bad_ad", "bad_token", "bad_progress", "not_ready", "asset_unavailable", "unknown_category",
+	"unsupported_encoding", "bad_decisions", "bad_ad", "bad_token", "bad_progress", "bad_conversion", "not_ready", "asset_unavailable", "unknown_category",
 }
 
 // landingNames are the kinds of landings as metrics name them.
 var landingNames = map[event.Type]string{
 	event.Impression: "impression", event.Viewable: "viewable", event.Click: "click", event.Progress: "progress",
+	event.Conversion: "conversion",
 }
 
 func newMetrics(c *telemetry.Client) *metrics {

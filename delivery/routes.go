@@ -21,10 +21,11 @@ const (
 	trackEndpoint
 	assetEndpoint
 	tagEndpoint
+	conversionEndpoint
 	endpoints
 )
 
-var endpointNames = [endpoints]string{"other", "decisions", "ad", "track", "asset", "tag"}
+var endpointNames = [endpoints]string{"other", "decisions", "ad", "track", "asset", "tag", "conversion"}
 
 // handle is every request of the public port. The library does not recover from
 // panics: one would end the process, and with it everybody else's requests.
@@ -64,6 +65,16 @@ func (s *server) route(ctx *fasthttp.RequestCtx) endpoint {
 			s.handleAd(ctx)
 		}
 		return adEndpoint
+	case len(path) > 5 && string(path[:5]) == "/t/x/":
+		if allowEverywhere(ctx); s.allow(ctx, "GET, HEAD, POST") {
+			s.handlePostback(ctx, path[5:])
+		}
+		return conversionEndpoint
+	case len(path) > 3 && string(path[:3]) == "/c/":
+		if allowEverywhere(ctx); s.allow(ctx, "GET, HEAD") {
+			s.handlePixel(ctx, path[3:])
+		}
+		return conversionEndpoint
 	case len(path) > 3 && string(path[:3]) == "/t/":
 		if allowEverywhere(ctx); s.allow(ctx, "GET, HEAD") {
 			s.handleTrack(ctx, path[3:])

@@ -28,6 +28,10 @@ type scratch struct {
 	losses    *lossShard
 	record    event.Record
 	landing   []byte
+	target    []byte // a landing URL with its conversion token
+	tail      []byte // of a conversion token
+	touched   []byte // a conversion token
+	cookie    []byte
 }
 
 func (s *server) acquire() *scratch {

@@ -298,9 +298,9 @@
       "<style>html,body{margin:0;overflow:hidden}</style>" + decision.html;
     frame.addEventListener("load", safely(function () {
       debug("slot", slot.placement, "shows creative", decision.creative);
-      decision.impressions.forEach(function (address) { ping(address, 1); });
+      decision.impressions.forEach(function (address) { ping(address, "include", 1); });
       whenViewable(slot, frame, function () {
-        decision.viewables.forEach(function (address) { ping(address, 1); });
+        decision.viewables.forEach(function (address) { ping(address, "omit", 1); });
       });
     }), { once: true });
     show(slot, [frame]);
@@ -340,16 +340,19 @@
   }
 
   // ping calls a tracking URL. The server counts each only once, so that one
-  // more try after a failure can do no harm.
-  function ping(address, attempt) {
-    fetch(address, { credentials: "omit", keepalive: true, cache: "no-store" })
+  // more try after a failure can do no harm. With the credentials of an impression
+  // the browser keeps the cookie that remembers it for a conversion, if the server
+  // sends one: it does when the visitor allowed that. None is ever sent along, as
+  // the cookie is for another address.
+  function ping(address, credentials, attempt) {
+    fetch(address, { credentials: credentials, keepalive: true, cache: "no-store" })
       .then(function (response) {
         if (response.status === 503) throw new Error("not recorded");
         return response.arrayBuffer(); // an answer left unread keeps its request open
       })
       .catch(function (error) {
         debug("tracking", error);
-        if (attempt === 1) setTimeout(function () { ping(address, 2); }, RETRY_MS);
+        if (attempt === 1) setTimeout(function () { ping(address, credentials, 2); }, RETRY_MS);
       });
   }
 
