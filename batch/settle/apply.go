@@ -3,12 +3,13 @@ package settle
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/oklog/ulid/v2"
 
-	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
@@ -18,7 +19,7 @@ const applyPatience = 2 * time.Minute
 
 // apply settles a batch in one transaction. If Postgres refuses its content, the
 // batch is halved until the one segment is found whose stream cannot go on.
-func (f *follower) apply(ctx context.Context, segments []*segment) error {
+func (f *follower) apply(ctx context.Context, segments []*Digest) error {
 	stats, err := f.applyOnce(ctx, segments)
 	switch {
 	case err == nil:
@@ -45,27 +46,34 @@ func refused(err error) bool {
 	return errors.As(err, &pgErr) && (pgErr.Code[:2] == "22" || pgErr.Code[:2] == "23")
 }
 
-func (f *follower) applyOnce(ctx context.Context, segments []*segment) (stats Stats, err error) {
+func (f *follower) applyOnce(ctx context.Context, segments []*Digest) (stats Stats, err error) {
 	ctx, cancel := context.WithTimeout(ctx, applyPatience)
 	defer cancel()
+	now, err := f.makeRoom(ctx, segments)
+	if err != nil {
+		return stats, err
+	}
 	err = f.settler.InTx(ctx, func(tx *postgres.SettleTx) error {
 		fresh, applied, err := book(ctx, tx, segments)
 		if err != nil || len(applied) == 0 {
 			return err
 		}
-		core, err := f.load(ctx, tx, fresh)
+		core, err := f.load(ctx, tx, fresh, now)
 		if err != nil {
 			return err
 		}
-		for _, s := range fresh {
-			for i := range s.records {
-				if err := core.Apply(s.Process, &s.records[i]); err != nil {
-					return err
-				}
+		rows := make([]postgres.Segment, len(fresh))
+		for i, d := range fresh {
+			if err := core.Apply(d); err != nil {
+				return err
 			}
+			rows[i] = d.Segment
 		}
 		for i := range applied {
 			applied[i].Ended = applied[i].Ended || core.Ended(applied[i].Process)
+		}
+		if err := tx.AddSegments(ctx, rows); err != nil {
+			return err
 		}
 		if err := tx.Write(ctx, core.Settlement()); err != nil {
 			return err
@@ -77,10 +85,34 @@ func (f *follower) applyOnce(ctx context.Context, segments []*segment) (stats St
 	return stats, err
 }
 
-// book notes the segments as settled and returns those that were not yet, with
-// how far each stream now is. What does not follow on a stream's last settled
-// segment is left out: another settler was faster, or the stream stalled.
-func book(ctx context.Context, tx *postgres.SettleTx, segments []*segment) (fresh []*segment, applied []postgres.Applied, err error) {
+// makeRoom makes sure that the hours of the segments have partitions to be written
+// to, those hours that are sane at the moment it returns.
+func (f *follower) makeRoom(ctx context.Context, segments []*Digest) (time.Time, error) {
+	now, err := f.settler.Now(ctx)
+	if err != nil {
+		return now, err
+	}
+	hours := make(map[int64]struct{})
+	note := func(hour int64) {
+		if postgres.SaneHour(time.Unix(hour, 0), now) {
+			hours[hour] = struct{}{}
+		}
+	}
+	for _, d := range segments {
+		for i := range d.places {
+			note(d.places[i].cell.Hour)
+		}
+		for i := range d.counts {
+			note(d.counts[i].key.Hour)
+		}
+	}
+	return now, f.settler.EnsurePartitions(ctx, slices.Collect(maps.Keys(hours)))
+}
+
+// book returns those of the segments that are not settled yet, with how far each
+// stream will be. What does not follow on a stream's last settled segment is left
+// out: another settler was faster, or the stream stalled.
+func book(ctx context.Context, tx *postgres.SettleTx, segments []*Digest) (fresh []*Digest, applied []postgres.Applied, err error) {
 	var ids []ulid.ULID
 	for _, s := range segments {
 		ids = append(ids, s.Process)
@@ -89,30 +121,30 @@ func book(ctx context.Context, tx *postgres.SettleTx, segments []*segment) (fres
 	if err != nil {
 		return nil, nil, err
 	}
-	var next []*segment
-	var rows []postgres.Segment
+	var next []*Digest
+	var keys []postgres.SegmentKey
 	for _, s := range segments {
 		if at, ok := streams[s.Process]; !ok || s.Seq != at+1 {
 			continue
 		}
 		streams[s.Process] = s.Seq
-		next, rows = append(next, s), append(rows, s.Segment)
+		next, keys = append(next, s), append(keys, s.SegmentKey)
 		if n := len(applied); n > 0 && applied[n-1].Process == s.Process {
 			applied[n-1].Segment = s.Seq
 		} else {
 			applied = append(applied, postgres.Applied{Process: s.Process, Segment: s.Seq})
 		}
-		if n := len(s.records); n > 0 {
+		if s.Records > 0 {
 			last := &applied[len(applied)-1]
-			last.At, last.Ended = s.LastAt, s.records[n-1].Type == event.End
+			last.At, last.Ended = s.LastAt, s.ending
 		}
 	}
-	isNew, err := tx.AddSegments(ctx, rows)
+	booked, err := tx.BookedSegments(ctx, keys)
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, s := range next {
-		if isNew[i] {
+	for _, s := range next {
+		if !booked[s.SegmentKey] {
 			fresh = append(fresh, s)
 		}
 	}
@@ -120,36 +152,47 @@ func book(ctx context.Context, tx *postgres.SettleTx, segments []*segment) (fres
 }
 
 // load reads and locks all that the segments' records name.
-func (f *follower) load(ctx context.Context, tx *postgres.SettleTx, segments []*segment) (*Core, error) {
+func (f *follower) load(ctx context.Context, tx *postgres.SettleTx, segments []*Digest, hoursAt time.Time) (*Core, error) {
 	needs := newNeeds()
 	for _, s := range segments {
-		for i := range s.records {
-			needs.add(s.Process, &s.records[i])
-		}
+		needs.add(s)
 	}
+	state := State{Now: tx.Now, HoursAt: hoursAt, Folded: tx.Folded, LongestHold: f.cfg.Bank.LongestHold}
 	ids := needs.leaseIDs()
-	unknown, err := tx.UnknownLeases(ctx, ids)
-	if err != nil {
+	if err := addUnknown(ctx, tx, needs, ids); err != nil {
 		return nil, err
 	}
-	if len(unknown) > 0 {
-		added := make([]postgres.NewLease, len(unknown))
-		for i, id := range unknown {
-			added[i] = needs.leases[id]
-		}
-		if err := tx.AddLeases(ctx, added); err != nil {
-			return nil, err
-		}
-	}
-	state := State{Now: tx.Now, LongestHold: f.cfg.Bank.LongestHold}
+	var err error
 	if state.Leases, err = tx.Leases(ctx, ids, needs.endingIDs()); err != nil {
 		return nil, err
 	}
 	if state.Bits, err = tx.Bits(ctx, needs.bitsKeys()); err != nil {
 		return nil, err
 	}
-	if state.Shares, err = tx.Shares(ctx, needs.placementIDs()); err != nil {
+	if state.Terms, err = tx.ConversionTerms(ctx, needs.converting()); err != nil {
+		return nil, err
+	}
+	if state.Converted, err = tx.Conversions(ctx, needs.conversionKeys(state.Terms)); err != nil {
 		return nil, err
 	}
 	return NewCore(state), nil
+}
+
+// addUnknown makes leases known that only the log knows, but those that are so
+// old that they may have been folded away.
+func addUnknown(ctx context.Context, tx *postgres.SettleTx, needs *needs, ids []ulid.ULID) error {
+	unknown, err := tx.UnknownLeases(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var added []postgres.NewLease
+	for _, id := range unknown {
+		if !ulid.Time(id.Time()).Before(tx.Folded) {
+			added = append(added, needs.leases[id])
+		}
+	}
+	if len(added) == 0 {
+		return nil
+	}
+	return tx.AddLeases(ctx, added)
 }

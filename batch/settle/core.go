@@ -9,13 +9,9 @@ import (
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
-
-// invalidPurpose marks the bits of events found invalid: they are de-duplicated
-// among themselves, and never keep a valid event of the same reservation from
-// being billed.
-const invalidPurpose = 0x80
 
 // Odd names a record that cannot be what a sound process writes. Such a record
 // is counted under its name and charges nothing beyond what its lease holds.
@@ -30,26 +26,37 @@ const (
 	OddGrant    Odd = "grant"     // OPEN or CLOSE with another amount than was granted
 	OddClose    Odd = "close"     // a second CLOSE, or one that reserved more than was granted
 	OddAfterEnd Odd = "after_end" // a record after the stream's END
+	OddClearing Odd = "clearing"  // a clearing price above the bid, or two for one reservation within a batch
+	OddWindow   Odd = "window"    // a conversion beyond its advertiser's window
+	OddHour     Odd = "hour"      // a decision at a time that no report has
+	OddFolded   Odd = "folded"    // of a lease so old that its row and bits are gone
 )
 
 // State is what a Core starts from: all that the batch's records name, loaded.
 type State struct {
 	Now         time.Time // bank time
+	HoursAt     time.Time // which hours are sane is judged by this moment; not after Now
+	Folded      time.Time // leases minted before it may be gone
 	LongestHold time.Duration
 	Leases      []*postgres.Lease // the Core changes them in place
 	Bits        []*postgres.Bits  // likewise
-	Shares      map[ad.ID]int64   // publishers' shares by placement, basis points
+	Terms       map[ad.ID]postgres.ConversionTerms
+	Converted   map[postgres.ConversionKey]bool // counted before; the Core adds to it
 }
 
 // Core turns records into charges. It is a state machine without IO, clock or
-// goroutine: load a [State], apply records in the order of their streams, take
+// goroutine: load a [State], apply digests in the order of their streams, take
 // the [postgres.Settlement]. One Core serves one transaction.
 type Core struct {
 	now         time.Time
+	hoursAt     time.Time
+	folded      time.Time
 	longestHold time.Duration
 	leases      map[ulid.ULID]*lease
 	bits        map[postgres.BitsKey]*bits
-	shares      map[ad.ID]int64
+	terms       map[ad.ID]postgres.ConversionTerms
+	converted   map[postgres.ConversionKey]bool
+	cleared     map[cleared]money.Micros
 	ended       map[ulid.ULID]bool
 	out         postgres.Settlement
 	stats       Stats
@@ -68,10 +75,10 @@ type bits struct {
 // NewCore starts from s.
 func NewCore(s State) *Core {
 	c := &Core{
-		now: s.Now, longestHold: s.LongestHold, shares: s.Shares,
+		now: s.Now, hoursAt: s.HoursAt, folded: s.Folded, longestHold: s.LongestHold, terms: s.Terms, converted: s.Converted,
 		leases: make(map[ulid.ULID]*lease, len(s.Leases)),
 		bits:   make(map[postgres.BitsKey]*bits, len(s.Bits)),
-		ended:  make(map[ulid.ULID]bool),
+		ended:  make(map[ulid.ULID]bool), cleared: make(map[cleared]money.Micros),
 		out: postgres.Settlement{
 			Accounts: make(map[postgres.BudgetKey]*postgres.AccountChange),
 			Ledger:   make(map[postgres.BudgetKey]*postgres.LedgerEntry),
@@ -80,6 +87,9 @@ func NewCore(s State) *Core {
 			Supply:   make(map[postgres.SupplyKey]*postgres.SupplyCell),
 			Reasons:  make(map[postgres.ReasonKey]postgres.ReasonCount),
 		},
+	}
+	if c.converted == nil {
+		c.converted = make(map[postgres.ConversionKey]bool)
 	}
 	for _, l := range s.Leases {
 		c.leases[l.ID] = &lease{Lease: l}
@@ -103,18 +113,15 @@ func (c *Core) Ended(process ulid.ULID) bool { return c.ended[process] }
 // most of it; what is left would make Postgres refuse the whole batch (text that
 // is not UTF-8, sums beyond 64 bits), and with it every other stream.
 func sound(rec *event.Record) bool {
-	if rec.Validate() != nil {
-		return false
-	}
 	switch rec.Type {
-	case event.Impression, event.Click, event.Viewable:
-		return rec.Landing.Reservation.Price <= postgres.MaxLeaseMicros
 	case event.Requests:
 		return rec.Requests.N <= mostDecisions && plainText(rec.Requests.NoFill)
 	case event.Unserved:
 		return soundReasons(rec.Reasons)
+	case event.Conversion:
+		return rec.Landing.Reservation.Price <= postgres.MaxLeaseMicros && rec.Action.Value <= postgres.MaxLeaseMicros
 	}
-	return true
+	return !rec.Type.IsLanding() || rec.Landing.Reservation.Price <= postgres.MaxLeaseMicros
 }
 
 // mostDecisions is how many decisions one count can sensibly stand for.
@@ -127,45 +134,6 @@ func plainText(s string) bool {
 		}
 	}
 	return utf8.ValidString(s)
-}
-
-// Apply applies one record of the stream of process. Its only error is
-// [postgres.ErrRebuild]; nothing of the batch may be written then.
-func (c *Core) Apply(process ulid.ULID, rec *event.Record) error {
-	c.stats.Records++
-	switch {
-	case !sound(rec):
-		c.odd(OddRecord)
-		return nil
-	case c.ended[process]:
-		c.odd(OddAfterEnd)
-		return nil
-	}
-	switch rec.Type {
-	case event.Open:
-		return c.open(process, &rec.Lease)
-	case event.Close:
-		return c.close(process, &rec.Lease)
-	case event.End:
-		c.end(process)
-	case event.Requests:
-		r := &rec.Requests
-		c.supply(postgres.SupplyKey{Hour: r.Hour.Unix(), Placement: r.Placement, Exchange: r.Exchange, NoFill: r.NoFill}).Decisions += r.N
-	case event.Unserved:
-		c.reasons(rec.Reasons)
-	default:
-		c.land(rec)
-	}
-	return nil
-}
-
-func (c *Core) supply(key postgres.SupplyKey) *postgres.SupplyCell {
-	cell := c.out.Supply[key]
-	if cell == nil {
-		cell = new(postgres.SupplyCell)
-		c.out.Supply[key] = cell
-	}
-	return cell
 }
 
 func (c *Core) odd(why Odd) {
@@ -181,7 +149,10 @@ func (c *Core) odd(why Odd) {
 func (c *Core) own(process ulid.ULID, rec *event.Lease) (*lease, error) {
 	l := c.leases[rec.ID]
 	switch {
-	case l == nil || (rec.Granted > 0 && l.Granted.Micros == 0):
+	case c.gone(rec.ID):
+		c.odd(OddFolded)
+		return nil, nil
+	case l == nil || (rec.Granted > 0 && l.Leased() == 0):
 		return nil, fmt.Errorf("%w: it does not know of %s leased to process %s as %s for line item %d",
 			postgres.ErrRebuild, rec.Granted, process, rec.ID, rec.LineItem)
 	case l.Process != process:
@@ -190,10 +161,15 @@ func (c *Core) own(process ulid.ULID, rec *event.Lease) (*lease, error) {
 	case l.LineItem != rec.LineItem:
 		c.odd(OddLineItem)
 		return nil, nil
-	case l.Granted.Micros != rec.Granted:
+	case l.Leased() != rec.Granted:
 		c.odd(OddGrant)
 	}
 	return l, nil
+}
+
+// gone tells whether a lease is not there because it is long over.
+func (c *Core) gone(id ulid.ULID) bool {
+	return c.leases[id] == nil && ulid.Time(id.Time()).Before(c.folded)
 }
 
 func (c *Core) open(process ulid.ULID, rec *event.Lease) error {
@@ -215,11 +191,11 @@ func (c *Core) close(process ulid.ULID, rec *event.Lease) error {
 		return nil
 	}
 	reserved := postgres.Amount{Micros: rec.Reserved, Impressions: rec.ReservedCount}
-	if reserved.Micros > l.Granted.Micros || reserved.Impressions > l.Granted.Impressions {
+	if reserved.Micros > l.Leased() || reserved.Impressions > l.Granted.Impressions {
 		c.odd(OddClose)
-		reserved.Micros = min(reserved.Micros, l.Granted.Micros)
-		reserved.Impressions = min(reserved.Impressions, l.Granted.Impressions)
 	}
+	reserved.Micros = min(reserved.Micros, l.Granted.Micros)
+	reserved.Impressions = min(reserved.Impressions, l.Granted.Impressions)
 	lastExpiry := rec.LastExpiry
 	if lastExpiry.IsZero() && reserved.Impressions > 0 {
 		c.odd(OddClose)

@@ -1,131 +1,196 @@
 package settle
 
 import (
+	"github.com/oklog/ulid/v2"
+
 	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/money"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
-// land counts an impression, click or viewable impression once for each
-// reservation, and charges what bills.
-func (c *Core) land(rec *event.Record) {
-	r := &rec.Landing.Reservation
-	if r.Flags&event.Test != 0 {
+// land counts a landing once for each reservation and purpose, and charges what bills.
+func (c *Core) land(a *applying, l *landed) {
+	switch {
+	case l.marks&markUnsound != 0:
+		c.refuse(a, l.record, OddRecord)
+		return
+	case l.record >= a.ended:
+		c.refuse(a, l.record, OddAfterEnd)
+		return
+	case l.marks&markTest != 0:
 		c.stats.Test++
+		a.outcome(event.Outcome{Index: l.record, Fate: event.Refused})
 		return
 	}
-	l := c.leases[r.Lease]
-	switch {
-	case l == nil:
-		c.odd(OddRecord)
-		return
-	case l.Process != r.Process:
-		c.odd(OddProcess)
-		return
-	case l.LineItem != r.LineItem:
-		c.odd(OddLineItem)
+	row := &a.rows[l.row]
+	of := a.leases[row.claim]
+	if of.odd != "" {
+		c.refuse(a, l.record, of.odd)
 		return
 	}
-	purpose := landingPurpose(rec)
-	if !c.first(postgres.BitsKey{Lease: r.Lease, Purpose: purpose, Block: block(r.Index)}, r.Index) {
+	if a.insane[l.place] {
+		c.refuse(a, l.record, OddHour)
+		return
+	}
+	first := c.first(c.row(a, l.row), uint32(l.index))
+	if l.marks&(markExchange|markInvalid) == markExchange && l.charge > 0 {
+		c.compare(of.lease, l, first)
+	}
+	if !first {
 		c.stats.Duplicates++
+		a.outcome(event.Outcome{Index: l.record, Fate: event.Duplicate})
 		return
 	}
-	cell := c.cell(r)
-	switch {
-	case purpose&invalidPurpose != 0:
-		cell.Invalid++
-		c.stats.Invalid++
-	case rec.Type == event.Impression:
-		cell.Impressions++
+	at := c.cell(a, l.place)
+	if l.marks&markInvalid != 0 {
+		c.invalid(a, l.kind, l.place)
+		return
+	}
+	c.tally(a, l, at)
+	if l.kind == event.Impression || l.charge > 0 {
+		c.bill(a, of.lease, l)
+	}
+}
+
+// invalid counts an event found invalid, with its reason.
+func (c *Core) invalid(a *applying, kind event.Type, place uint32) {
+	c.stats.Invalid++
+	at := c.cell(a, place)
+	at.cell.Invalid++
+	at.supply.Invalid++
+	switch kind {
+	case event.Impression:
+		c.audience(a, place).Impressions++
+	case event.Viewable:
+		c.audience(a, place).Viewables++
+	case event.Click:
+		c.audience(a, place).Clicks++
+	case event.Conversion:
+		c.audience(a, place).Conversions++
+	}
+}
+
+// tally counts a first valid event.
+func (c *Core) tally(a *applying, l *landed, at *cells) {
+	switch l.kind {
+	case event.Impression:
 		c.stats.Impressions++
-		c.bill(l, rec, cell)
-	case rec.Type == event.Click:
-		cell.Clicks++
+		at.cell.Impressions++
+		at.supply.Impressions++
+		c.audience(a, l.place).Impressions++
+	case event.Click:
 		c.stats.Clicks++
-	case rec.Type == event.Viewable:
-		cell.Viewables++
+		at.cell.Clicks++
+		at.supply.Clicks++
+		c.audience(a, l.place).Clicks++
+	case event.Viewable:
+		at.cell.Viewables++
+		at.supply.Viewables++
+		c.audience(a, l.place).Viewables++
+	case event.Win:
+		c.stats.Wins++
+		at.cell.Wins++
+		at.supply.Wins++
+	case event.Progress:
+		at.cell.Video[a.rows[l.row].purpose&^progressPurpose]++
 	}
 }
 
-// landingPurpose is under which purpose a landing is de-duplicated.
-func landingPurpose(rec *event.Record) uint8 {
-	purpose := uint8(rec.Type)
-	if rec.Landing.Invalid != event.Valid || rec.Landing.Reservation.Flags&event.Suspect != 0 {
-		purpose |= invalidPurpose
+// bill charges a first valid event of the type that bills as far as its lease has
+// room, and every first valid impression takes its part of the lease's
+// impressions, whatever bills. Every impression gets into the ledger, as charged,
+// overage or late, so that ledger and report count alike.
+//
+// Clicks and conversions charge nothing: their line items take no money from leases.
+func (c *Core) bill(a *applying, l *lease, e *landed) {
+	face := e.charge
+	if e.marks&markUnpaid != 0 && e.charge > 0 {
+		face = 0
+		a.outcome(event.Outcome{Index: e.record, Fate: event.Short})
 	}
-	return purpose
-}
-
-func block(index uint32) uint8 { return uint8(index / postgres.BitsPerBlock) }
-
-// first sets the bit of (lease, purpose, index) and tells whether it was unset.
-func (c *Core) first(key postgres.BitsKey, index uint32) bool {
-	b := c.bits[key]
-	if b == nil {
-		b = &bits{Bits: &postgres.Bits{BitsKey: key}}
-		c.bits[key] = b
-	}
-	at, mask := index%postgres.BitsPerBlock/8, byte(1)<<(index%8)
-	if b.Set[at]&mask != 0 {
-		return false
-	}
-	b.Set[at] |= mask
-	if !b.changed {
-		b.changed = true
-		c.out.Bits = append(c.out.Bits, b.Bits)
-	}
-	return true
-}
-
-func (c *Core) cell(r *event.Reservation) *postgres.Cell {
-	const hour = 60 * 60
-	key := postgres.CellKey{
-		Hour: r.DecidedAt.Unix() / hour * hour, LineItem: r.LineItem,
-		Creative: r.Creative, Placement: r.Placement, Exchange: r.Exchange,
-	}
-	cell := c.out.Cells[key]
-	if cell == nil {
-		cell = new(postgres.Cell)
-		c.out.Cells[key] = cell
-	}
-	return cell
-}
-
-// bill charges a first valid impression as far as its lease has room. Every one
-// gets into the ledger, as charged, overage or late, so that ledger and report
-// count alike; what bills nothing is charged at 0.
-func (c *Core) bill(l *lease, rec *event.Record, cell *postgres.Cell) {
-	r := &rec.Landing.Reservation
-	price, entry := r.Price, c.entry(l)
-	if r.Bills != event.BillsImpression {
-		price = 0
-	}
-	if price > l.Granted.Micros && l.Granted.Micros > 0 {
+	if e.charge > 0 && face > 0 && e.price > l.Leased() && l.Leased() > 0 {
 		c.odd(OddPrice)
 	}
-	var charge postgres.Amount
-	if room := l.Room(); room.Impressions > 0 {
-		charge = postgres.Amount{Micros: min(price, room.Micros), Impressions: 1}
+	entry, charge := c.entry(l), c.take(l, e, face)
+	missing := face - charge.Micros
+	overdue := e.marks&markLate != 0
+	if e.kind == event.Impression {
+		switch {
+		case missing == 0 || charge.Micros > 0:
+			entry.Charged.Impressions++
+		case overdue:
+			entry.Late++
+		default:
+			entry.Overage.Impressions++
+		}
 	}
-	missing := price - charge.Micros
-	switch {
-	case missing == 0 || charge.Micros > 0:
-		entry.Charged = entry.Charged.Add(postgres.Amount{Micros: charge.Micros, Impressions: 1})
-		c.charge(l, charge)
-	case late(rec):
-		entry.Late++
-		cell.Late++
-		c.stats.Late++
-	default:
-		entry.Overage.Impressions++
-	}
-	cell.Spend += charge.Micros
-	cell.Revenue += charge.Micros.MulDiv(c.shares[r.Placement], 10_000)
-	c.stats.Charged += charge.Micros
-	if missing > 0 && !late(rec) {
+	entry.Charged.Micros += charge.Micros
+	c.charge(l, charge)
+	c.report(a, e, charge.Micros, missing)
+	if missing > 0 && !overdue {
 		entry.Overage.Micros += missing
-		cell.Overage += missing
+	}
+}
+
+// take is what an event takes of its lease: an impression one of the impressions,
+// and what bills its money as far as it goes.
+func (c *Core) take(l *lease, e *landed, face money.Micros) postgres.Amount {
+	room := l.Room()
+	if e.kind != event.Impression {
+		return postgres.Amount{Micros: min(face, room.Micros)}
+	}
+	if room.Impressions <= 0 || face > 0 && room.Micros == 0 {
+		return postgres.Amount{}
+	}
+	return postgres.Amount{Micros: min(face, room.Micros), Impressions: 1}
+}
+
+// report adds a charge, and what is missing to the face value, to the reports.
+func (c *Core) report(a *applying, e *landed, charged, missing money.Micros) {
+	at := c.cell(a, e.place)
+	revenue := e.paid
+	if charged != e.charge {
+		revenue = charged.MulDiv(int64(e.share), 10_000)
+	}
+	at.cell.Spend += charged
+	at.cell.Revenue += revenue
+	at.supply.Revenue += revenue
+	if charged > 0 {
+		c.audience(a, e.place).Spend += charged
+	}
+	c.stats.Charged += charged
+	switch {
+	case missing == 0:
+	case e.marks&markLate == 0:
+		at.cell.Overage += missing
 		c.stats.Overage += missing
+		a.outcome(event.Outcome{Index: e.record, Fate: event.Short, Charged: charged, Overage: missing})
+	case charged > 0:
+		a.outcome(event.Outcome{Index: e.record, Fate: event.Short, Charged: charged})
+	default:
+		at.cell.Late++
+		at.supply.Late++
+		c.stats.Late++
+		a.outcome(event.Outcome{Index: e.record, Fate: event.TooLate})
+	}
+}
+
+// cleared names a reservation that an exchange was charged for.
+type cleared struct {
+	lease ulid.ULID
+	index uint16
+}
+
+// compare looks for clearing prices that contradict the bid or each other. The
+// first one charges; what an earlier batch was told is not known any more.
+func (c *Core) compare(l *lease, e *landed, first bool) {
+	key := cleared{l.ID, e.index}
+	before, known := c.cleared[key]
+	if first {
+		c.cleared[key] = e.charge
+	}
+	if e.marks&markAboveBid != 0 || known && before != e.charge {
+		c.odd(OddClearing)
 	}
 }
 
@@ -143,18 +208,5 @@ func (c *Core) charge(l *lease, amount postgres.Amount) {
 }
 
 func (c *Core) entry(l *lease) *postgres.LedgerEntry {
-	key := postgres.BudgetKey{LineItem: l.LineItem, Day: l.Day}
-	entry := c.out.Ledger[key]
-	if entry == nil {
-		entry = new(postgres.LedgerEntry)
-		c.out.Ledger[key] = entry
-	}
-	return entry
-}
-
-// late tells whether an event on own inventory came after its hold: nobody is
-// owed anything for it, or delayed beacons would be a way to be paid (design §5.11).
-func late(rec *event.Record) bool {
-	r := &rec.Landing.Reservation
-	return r.Exchange == 0 && (rec.Landing.Late || rec.At.After(r.DecidedAt.Add(r.Hold)))
+	return ensure(c.out.Ledger, postgres.BudgetKey{LineItem: l.LineItem, Day: l.Day})
 }

@@ -95,7 +95,7 @@ var midnightInCairo = time.Date(2026, 10, 29, 22, 0, 0, 0, time.UTC)
 func newModel(t *rapid.T, w *world) *model {
 	ctx := context.Background()
 	if _, err := w.db.Pool.Exec(ctx, `
-		TRUNCATE account, process, lease, lease_bits, segment, ledger, report_hour, report_supply_hour, stop;
+		TRUNCATE account, process, lease, lease_bits, segment, ledger, report_hour, report_audience_hour, report_supply_hour, report_status, stop, conversion;
 		UPDATE line_item SET status = 'archived'`); err != nil {
 		t.Fatal(err)
 	}
@@ -398,8 +398,8 @@ func (m *model) ended(p *modelProcess) bool {
 	if err != nil {
 		return false
 	}
-	s, err := decode(last, p.process, p.seq)
-	return err == nil && len(s.records) > 0 && s.records[len(s.records)-1].Type == event.End
+	s, err := newDigester().digest(last, p.process, p.seq)
+	return err == nil && s.ending
 }
 
 func (m *model) hush() {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -62,7 +63,7 @@ func Once(ctx context.Context, cfg Config) (Stats, error) {
 			return f.stats, err
 		}
 	}
-	return f.stats, f.sweep(ctx, true)
+	return f.stats, errors.Join(f.sweep(ctx, true), f.check(ctx))
 }
 
 // Follow settles as segments arrive, until ctx ends; it returns nil then. While
@@ -121,7 +122,10 @@ type follower struct {
 	stats   Stats
 
 	scanned, swept time.Time               // when last
+	listed         bool                    // the bucket was, in this session
+	seen           bool                    // all that the bucket held at some moment of this session is settled
 	asked          map[ulid.ULID]time.Time // when a process that is silent was last asked for
+	idle           sync.Pool               // of *reader
 	trouble        string                  // the last error logged, so that a lasting one is logged once
 }
 
@@ -156,11 +160,11 @@ func (f *follower) log() *slog.Logger {
 // ends the session.
 func (f *follower) turn(ctx context.Context) (time.Duration, error) {
 	var errs []error
-	if now := time.Now(); now.Sub(f.scanned) >= scanEvery {
+	if now := time.Now(); !f.listed || now.Sub(f.scanned) >= scanEvery {
 		errs = append(errs, f.scan(ctx))
 	}
-	more, err := f.round(ctx, false)
-	errs = append(errs, err)
+	more, err := f.round(ctx, !f.seen)
+	errs = append(errs, err, f.check(ctx))
 	if now := time.Now(); now.Sub(f.swept) >= sweepEvery {
 		errs = append(errs, f.sweep(ctx, now.Sub(f.scanned) < sweepEvery))
 	}
@@ -199,7 +203,17 @@ func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
 			return false, err
 		}
 	}
+	f.seen = f.seen || all && f.listed && !found.full && found.err == nil
 	return len(found.segments) > 0, found.err
+}
+
+// check lets the bank lease once this session has settled all that the bucket
+// held: then the database is not an older copy.
+func (f *follower) check(ctx context.Context) error {
+	if !f.seen {
+		return nil
+	}
+	return f.settler.Check(ctx)
 }
 
 // stall takes a stream out of settlement, and says so once.

@@ -495,6 +495,7 @@ func TestDamagedStreamIsQuarantinedAlone(t *testing.T) {
 		}
 	})
 	f("refused by Postgres", func(w *world, s *stream) {
+		w.settle() // so that the month has its partitions
 		if _, err := w.db.Pool.Exec(w.t.Context(), "ALTER TABLE report_supply_hour ADD CHECK (placement_id <> 666)"); err != nil {
 			w.t.Fatal(err)
 		}

@@ -8,6 +8,8 @@ type Stats struct {
 	Records     int64
 	Impressions int64 // valid and first
 	Clicks      int64
+	Conversions int64
+	Wins        int64
 	Duplicates  int64
 	Invalid     int64
 	Test        int64
@@ -25,6 +27,8 @@ func (s *Stats) add(t Stats) {
 	s.Records += t.Records
 	s.Impressions += t.Impressions
 	s.Clicks += t.Clicks
+	s.Conversions += t.Conversions
+	s.Wins += t.Wins
 	s.Duplicates += t.Duplicates
 	s.Invalid += t.Invalid
 	s.Test += t.Test

@@ -2,6 +2,7 @@ package settle
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -74,6 +75,10 @@ func newWorldOn(t testing.TB, db *postgres.DB) *world {
 		PropertyID: property.ID, Name: "Top", Formats: []ad.Format{ad.Banner}, Sizes: []ad.Size{{Width: 300, Height: 250}},
 	})).ID
 	w.clock = postgrestest.NewClock(t, db.Pool, noon)
+	settler := must[*postgres.Settler](t)(db.Settler(ctx))
+	if err := errors.Join(settler.Check(ctx), settler.Close(ctx)); err != nil { // so that it grants
+		t.Fatal(err)
+	}
 	return w
 }
 
@@ -167,7 +172,7 @@ func leaseOf(g postgres.Grant) event.Lease {
 func (w *world) token(s *stream, g postgres.Grant, index uint32) event.Reservation {
 	return event.Reservation{
 		Process: s.process, Lease: g.Lease, Index: index, LineItem: g.LineItem, Creative: 7, Placement: w.placement,
-		DecidedAt: w.clock.Now(), Hold: hold, Price: price, BidPrice: price, Bills: event.BillsImpression,
+		DecidedAt: w.clock.Now(), Hold: hold, Price: price, BidPrice: price, Share: 6667, Bills: event.BillsImpression,
 	}
 }
 
