@@ -41,7 +41,7 @@ func (c *committer) run() {
 			}
 			c.spare = g.payloads // its callers look at the outcome only
 		case Rotate:
-			c.log.shipper.add(c.stream, segment{seq: out.Seq, file: c.file, writer: c.writer, keep: c.stream.written, size: c.stream.written})
+			c.log.shipper.add(c.stream, segment{seq: out.Seq, file: c.file, writer: c.writer, keep: c.stream.written, size: c.stream.written, durable: c.stream.durable})
 			c.file = nil
 		case Renew:
 			c.renew()
@@ -112,6 +112,7 @@ func (c *committer) commit(out Output, g *group) (int64, error) {
 		}
 	}
 	c.stream.written += int64(len(c.buffer))
+	c.stream.durable += g.durable
 	return int64(len(c.buffer)), nil
 }
 
@@ -134,7 +135,7 @@ func (c *committer) create(seq uint64) error {
 		c.stream.made = false // somebody may have removed the folder
 		return err
 	}
-	c.file, c.writer, c.stream.written = f, event.NewWriter(c.stream.process, seq), 0
+	c.file, c.writer, c.stream.written, c.stream.durable = f, event.NewWriter(c.stream.process, seq), 0, 0
 	return nil
 }
 
@@ -189,7 +190,7 @@ func (c *committer) abandon(out Output) {
 	c.discard()
 	c.log.abandoned.Add(1)
 	if out.Keep > 0 {
-		c.log.shipper.add(c.stream, segment{seq: out.Seq, keep: out.Keep, size: out.Keep})
+		c.log.shipper.add(c.stream, segment{seq: out.Seq, keep: out.Keep, size: out.Keep, durable: c.stream.durable})
 	}
 }
 

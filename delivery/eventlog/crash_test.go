@@ -14,31 +14,33 @@ import (
 type crashPoint struct {
 	disk   *crashDisk
 	bucket *fakeBucket
+	spool  *fakeSpool
 	known  *tally
 	op     string
 }
 
 // crashRun logs for a while on a disk that is cut off at random operations, and
-// returns what each cut left. Time is the bubble's.
+// returns what each cut left. Every other run ends while the bucket is away, so
+// that cuts fall between what it spools. Time is the bubble's.
 func crashRun(t *testing.T, seed uint64, early bool) []crashPoint {
 	var points []crashPoint
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		d, bucket, known := newCrashDisk(), newFakeBucket(), newTally()
+		d, bucket, spool, known := newCrashDisk(), newFakeBucket(), newFakeSpool(), newTally()
 		var mu sync.Mutex
 		d.before = func(op string) error {
 			mu.Lock()
 			defer mu.Unlock()
 			switch random.IntN(9) {
 			case 0, 1:
-				points = append(points, crashPoint{d.crash(random), bucket.clone(), known.clone(), op})
+				points = append(points, crashPoint{d.crash(random), bucket.clone(), spool.clone(), known.clone(), op})
 			case 2:
-				points = append(points, crashPoint{d.kill(), bucket.clone(), known.clone(), op})
+				points = append(points, crashPoint{d.kill(), bucket.clone(), spool.clone(), known.clone(), op})
 			}
 			return nil
 		}
 		cfg := testConfig(processID(1), bucket)
-		cfg.ackEarly = early
+		cfg.ackEarly, cfg.Spool = early, spool.put
 		l := openOn(t, d, cfg)
 		var group sync.WaitGroup
 		for worker := range uint64(6) {
@@ -54,19 +56,26 @@ func crashRun(t *testing.T, seed uint64, early bool) []crashPoint {
 			})
 		}
 		group.Wait()
+		if seed%2 == 0 {
+			bucket.setFault(func(string) fault { return refuse })
+		}
 		closeAll(t, l)
 	})
 	return points
 }
 
 // recovered starts anew, as the nth process, on what a crash left, and says what
-// is wrong with the outcome. again, if set, is called before every operation.
+// is wrong with the outcome: of bucket and spool together, which hold the same
+// bytes wherever both have a segment. again, if set, is called before every
+// operation.
 func (p crashPoint) recovered(t *testing.T, n int, again func(op string) error) error {
 	t.Helper()
 	if again != nil {
 		p.disk.before = again
 	}
-	l := openOn(t, p.disk, testConfig(processID(n), p.bucket))
+	cfg := testConfig(processID(n), p.bucket)
+	cfg.Spool = p.spool.put
+	l := openOn(t, p.disk, cfg)
 	closeAll(t, l)
 	if n := l.Stats().Quarantined; n > 0 {
 		return fmt.Errorf("%d segments quarantined", n)
@@ -74,7 +83,11 @@ func (p crashPoint) recovered(t *testing.T, n int, again func(op string) error) 
 	if left, _ := p.disk.List("log"); len(left) > 0 {
 		return fmt.Errorf("left behind: %v", left)
 	}
-	stream, err := streamOf(p.bucket.clone().objects, processID(1))
+	objects, err := p.spool.into(p.bucket)
+	if err != nil {
+		return err
+	}
+	stream, err := streamOf(objects, processID(1))
 	if err != nil && !(errors.Is(err, errNoStream) && len(p.known.acked) == 0) {
 		return err
 	}
@@ -96,7 +109,7 @@ func TestCrash(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				if random.IntN(fullSize(40, 5)) == 0 {
-					deeper = append(deeper, crashPoint{p.disk.crash(random), p.bucket.clone(), p.known, op})
+					deeper = append(deeper, crashPoint{p.disk.crash(random), p.bucket.clone(), p.spool.clone(), p.known, op})
 				}
 				return nil
 			}

@@ -56,6 +56,12 @@ type Config struct {
 	RotateBytes int64         // or at this size, default 64 MiB
 	ShipTimeout time.Duration // of one attempt to put and verify a segment, default 30 s
 
+	// Spool keeps a segment that the bucket does not take when the log is closed:
+	// once it has returned nil the local copy may go. The same call may come again
+	// with the same bytes, and is then answered alike. nil: there is no spool.
+	Spool    func(ctx context.Context, process ulid.ULID, seq uint64, body []byte) error
+	SpoolMax int64 // bytes that one Close spools at most, default 256 MB
+
 	// Committed is called after every commit with the time that it took to write
 	// and sync, by the goroutine that commits: it must not block. nil: nobody is.
 	Committed func(took time.Duration)
@@ -68,6 +74,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.RotateEvery, 2*time.Second)
 	setDefault(&c.RotateBytes, 64<<20)
 	setDefault(&c.ShipTimeout, 30*time.Second)
+	setDefault(&c.SpoolMax, 256_000_000)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -311,8 +318,11 @@ func (l *Log) Reopen(process ulid.ULID) error {
 }
 
 // Close refuses new records, writes END, seals, and ships everything, that of
-// earlier processes too. When ctx ends first, the error says how much is left;
-// it stays on disk and is shipped by the next start on this folder.
+// earlier processes too. What the bucket refuses, or has not taken when two
+// fifths of the time that ctx leaves are still there, goes to the spool. When
+// ctx ends first, the error says how many segments, bytes and acknowledged
+// records are in neither; they stay on disk and are shipped by the next start on
+// this folder, and are lost with the disk.
 func (l *Log) Close(ctx context.Context) error {
 	l.mu.Lock()
 	if l.closed {
@@ -326,9 +336,22 @@ func (l *Log) Close(ctx context.Context) error {
 	l.core.Step(time.Now(), Input{Kind: Closing})
 	l.notify()
 	l.mu.Unlock()
-	left := l.shipper.drain(ctx, l.committed)
+	left := errors.Join(l.shipper.drain(ctx, l.committed), l.unwritten())
 	if l.lock != nil && l.shipper.ended() {
 		left = errors.Join(left, l.lock.Close())
 	}
 	return left
+}
+
+// unwritten says what a disk that does not answer keeps the committer from
+// closing.
+func (l *Log) unwritten() error {
+	select {
+	case <-l.committed:
+		return nil
+	default:
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Errorf("%w: the disk does not answer; the segment that was being written, with %d records, stays in %s as well", ErrUnavailable, l.core.records, l.cfg.Dir)
 }

@@ -46,7 +46,7 @@ func failAt(t *testing.T, n int64) (fired bool, cut crashPoint) {
 			failed = op
 			return syscall.EIO
 		case later:
-			cut = crashPoint{d.crash(random), bucket.clone(), known.clone(), op}
+			cut = crashPoint{d.crash(random), bucket.clone(), newFakeSpool(), known.clone(), op}
 		}
 		return nil
 	}
@@ -72,7 +72,7 @@ func failAt(t *testing.T, n int64) (fired bool, cut crashPoint) {
 		t.Errorf("operation %d, %s, fails: %d quarantined, %v", n, failed, l.Stats().Quarantined, err)
 	}
 	if cut.disk == nil {
-		cut = crashPoint{d.crash(random), bucket.clone(), known.clone(), "the end"}
+		cut = crashPoint{d.crash(random), bucket.clone(), newFakeSpool(), known.clone(), "the end"}
 	}
 	return failed != "", cut
 }

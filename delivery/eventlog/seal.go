@@ -128,6 +128,7 @@ func (s *stream) seal(d disk, seg *segment) {
 		return
 	}
 	seg.whole, seg.keep = true, seg.keep+int64(len(footer))
+	seg.size = seg.keep
 	// A crash may undo a rename that is not synced; what is found then is an .open
 	// with its footer, which ships as the same bytes.
 	_ = d.SyncDir(s.dir)

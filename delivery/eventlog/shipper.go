@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -31,14 +30,18 @@ type shipper struct {
 	notified    chan struct{}
 	done        chan struct{} // closed when the goroutine has ended
 	cancel      context.CancelFunc
+	giveUp      context.CancelFunc // on the bucket: of bucketCtx
+	bucketCtx   context.Context
+	spool       spooling
 	verified    atomic.Int64
 	quarantined atomic.Int64
 }
 
 func startShipper(cfg Config, d disk, streams []*stream) *shipper {
 	ctx, cancel := context.WithCancel(context.Background())
+	bucketCtx, giveUp := context.WithCancel(ctx)
 	sh := &shipper{
-		cfg: cfg, disk: d, streams: streams, cancel: cancel,
+		bucketCtx: bucketCtx, giveUp: giveUp, cfg: cfg, disk: d, streams: streams, cancel: cancel,
 		notified: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go sh.run(ctx)
@@ -81,32 +84,6 @@ func (sh *shipper) backlog() (segments int, bytes int64) {
 	return segments, bytes
 }
 
-// drain waits until all is shipped. When ctx ends first it stops the shipper and
-// says what is left.
-func (sh *shipper) drain(ctx context.Context, committed <-chan struct{}) error {
-	select {
-	case <-committed:
-	case <-ctx.Done():
-	}
-	sh.change(func() { sh.draining = true })
-	select {
-	case <-sh.done:
-		return nil
-	case <-ctx.Done():
-	}
-	sh.cancel()
-	select {
-	case <-sh.done:
-	case <-time.After(longest): // a bucket that does not listen to its context
-	}
-	segments, bytes := sh.backlog()
-	if sh.unended() == 0 {
-		return nil
-	}
-	return fmt.Errorf("event log: %d segments (%d bytes) and the end of %d streams are not in the bucket; they stay in %s, and the next start on this folder ships them: %w",
-		segments, bytes, sh.unended(), sh.cfg.Dir, context.Cause(ctx))
-}
-
 func (sh *shipper) unended() int {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -128,6 +105,7 @@ func (sh *shipper) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for turn := 0; ctx.Err() == nil; turn++ {
+		sh.turnToSpool()
 		s, until, over := sh.next(turn)
 		switch {
 		case over:
@@ -211,7 +189,7 @@ func (sh *shipper) step(ctx context.Context, s *stream) error {
 		sh.pop(s, seg.seq)
 		return nil
 	case err == nil:
-		err = sh.put(ctx, s, seg.seq, body)
+		err = sh.store(ctx, s, seg.seq, body)
 	}
 	if errors.Is(err, errBad) || errors.Is(err, errConflict) {
 		err = sh.quarantine(s, &seg, err)
@@ -224,7 +202,7 @@ func (sh *shipper) step(ctx context.Context, s *stream) error {
 	return err
 }
 
-// shipped notes that a segment is verified in the bucket. The one with END stays
+// shipped notes that a segment is verified in the bucket, or in the spool. The one with END stays
 // on disk until the folder goes: a marker would not say that the stream ended.
 func (sh *shipper) shipped(s *stream, seg *segment, found contents) error {
 	if found.lastAt.After(s.lastAt) {
@@ -247,8 +225,9 @@ func (sh *shipper) pop(s *stream, next uint64) {
 	}
 }
 
-func (sh *shipper) put(ctx context.Context, s *stream, seq uint64, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, sh.cfg.ShipTimeout)
+// put puts a segment into the bucket and verifies it there.
+func (sh *shipper) put(ctx context.Context, patience time.Duration, s *stream, seq uint64, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := put(ctx, sh.cfg.Bucket, s, seq, body); err != nil {
 		return err
@@ -257,12 +236,12 @@ func (sh *shipper) put(ctx context.Context, s *stream, seq uint64, body []byte) 
 	return nil
 }
 
-// endStream makes sure that END is in the bucket, and forgets the stream.
+// endStream makes sure that END is where the segments are, and forgets the stream.
 func (sh *shipper) endStream(ctx context.Context, s *stream) error {
 	if !s.endLogged {
 		body, err := s.endBody(sh.disk, s.next)
 		if err == nil {
-			err = sh.put(ctx, s, s.next, body)
+			err = sh.store(ctx, s, s.next, body)
 		}
 		switch {
 		case errors.Is(err, errConflict):

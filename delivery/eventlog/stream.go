@@ -25,7 +25,7 @@ const (
 	ended   = ".ended" // of a folder
 )
 
-// stream is one process's folder. The committer uses written and made, the
+// stream is one process's folder. The committer uses written, durable and made, the
 // shipper the rest, under its lock where said.
 type stream struct {
 	process ulid.ULID
@@ -33,6 +33,7 @@ type stream struct {
 
 	made    bool  // the folder exists
 	written int64 // durable bytes of the segment being written
+	durable int   // records of durable types among them
 
 	queue    []segment // closed, not yet verified in the bucket; under the shipper's lock
 	finished bool      // nothing more comes but END; under the shipper's lock
@@ -50,8 +51,10 @@ type segment struct {
 	file   file // still open: only the seal is missing; else nil
 	writer event.Writer
 	keep   int64 // bytes that count; -1: what reads as whole
-	size   int64 // on disk, about
+	size   int64 // on disk
 	whole  bool  // a .seg
+
+	durable int // records of durable types in it; -1: only the file tells
 }
 
 func newStream(dir string, process ulid.ULID) *stream {
@@ -135,9 +138,9 @@ func (s *stream) scan(d disk, log *slog.Logger) error {
 		case ending == bad:
 			log.Error("event log: a quarantined segment waits for a person", "file", filepath.Join(s.dir, e.name))
 		case ending == opened:
-			s.queue = append(s.queue, segment{seq: seq, keep: -1, size: e.size})
+			s.queue = append(s.queue, segment{seq: seq, keep: -1, size: e.size, durable: -1})
 		case ending == sealed:
-			s.queue = append(s.queue, segment{seq: seq, keep: e.size, size: e.size, whole: true})
+			s.queue = append(s.queue, segment{seq: seq, keep: e.size, size: e.size, whole: true, durable: -1})
 		}
 		s.next = max(s.next, seq+1)
 	}
