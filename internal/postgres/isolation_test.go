@@ -207,8 +207,11 @@ var probes = map[string]probe{
 	"AuditLog": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
 		return several(db.AuditLog(ctx, a, postgres.AuditFilter{}))
 	}},
-	"LastRuns": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
-		return several(db.LastRuns(ctx, a))
+	"JobHealth": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.JobHealth(ctx, a))
+	}},
+	"TruthHealth": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.TruthHealth(ctx, a))
 	}},
 }
 
@@ -292,7 +295,7 @@ func TestIsolation(t *testing.T) {
 			}
 			rows, err := p.call(t.Context(), db, postgres.System, foreign)
 			hidden := errors.Is(err, postgres.ErrNotFound) || errors.Is(err, postgres.ErrForbidden)
-			if hidden || (lists && rows == 0 && name != "LastRuns") {
+			if hidden || (lists && rows == 0 && name != "JobHealth") {
 				t.Errorf("operator: %s returned %d rows and %v", name, rows, err)
 			}
 		}
@@ -303,7 +306,7 @@ func TestIsolation(t *testing.T) {
 var isList = map[string]bool{
 	"Advertisers": true, "Campaigns": true, "LineItems": true, "Creatives": true, "PendingCreatives": true,
 	"Publishers": true, "Properties": true, "Placements": true, "ReportByHour": true, "FillByHour": true, "LineItemReasons": true,
-	"Users": true, "Tokens": true, "LastRuns": true, "AuditLog": true,
+	"Users": true, "Tokens": true, "JobHealth": true, "AuditLog": true,
 	"ExchangeRates": true,
 }
 

@@ -70,24 +70,6 @@ func (db *DB) EndRun(ctx context.Context, id int64, outcome Outcome, result JobR
 	return err
 }
 
-// LastRuns returns the newest run of each job, in the order of their names. It is
-// for operators.
-func (db *DB) LastRuns(ctx context.Context, actor Actor) ([]JobRun, error) {
-	if err := actor.only(ad.RoleOperator); err != nil {
-		return nil, err
-	}
-	return many(ctx, db.Pool, scanJobRun, `
-		SELECT DISTINCT ON (job) id, job, started_at, ended_at, outcome, message, coalesce(lag, '0')
-		FROM job_run ORDER BY job, started_at DESC, id DESC`)
-}
-
-func scanJobRun(row pgx.CollectableRow) (r JobRun, err error) {
-	var end *time.Time
-	err = row.Scan(&r.ID, &r.Job, &r.StartedAt, &end, &r.Outcome, &r.Message, &r.Lag)
-	r.StartedAt, r.EndedAt = r.StartedAt.UTC(), timeOrZero(end)
-	return r, err
-}
-
 // JobPlan says that a job ought to run, and how often.
 type JobPlan struct {
 	Name     string

@@ -108,30 +108,6 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestJobRuns(t *testing.T) {
-	t.Parallel()
-	db, ctx := newDB(t), t.Context()
-	for _, job := range []string{"settle", "publish", "settle"} {
-		id := must[int64](t)(db.StartRun(ctx, job))
-		if job == "settle" {
-			if err := db.EndRun(ctx, id, postgres.RunFailed, postgres.JobResult{Message: strings.Repeat("颯", 5000), Lag: 90 * time.Second}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	runs := must[[]postgres.JobRun](t)(db.LastRuns(ctx, postgres.System))
-	if len(runs) != 2 || runs[0].Job != "publish" || runs[0].Outcome != postgres.RunRunning || !runs[0].EndedAt.IsZero() ||
-		runs[1].Outcome != postgres.RunFailed || runs[1].ID != 3 || len(runs[1].Message) > 2010 || runs[1].Lag != 90*time.Second {
-		t.Errorf("runs are %+v", runs)
-	}
-	if _, err := db.LastRuns(ctx, postgres.Actor{Role: ad.RoleAdvertiser, AdvertiserID: 1}); err != postgres.ErrForbidden {
-		t.Errorf("advertiser: %v", err)
-	}
-	if err := db.EndRun(ctx, 99, postgres.RunOK, postgres.JobResult{}); err == nil {
-		t.Error("ending an unknown run is no error")
-	}
-}
-
 func TestTryLock(t *testing.T) {
 	t.Parallel()
 	db, ctx := newDB(t), t.Context()
