@@ -87,7 +87,7 @@ func TestAdvertiser(t *testing.T) {
 	t.Parallel()
 	f := func(zone string, want ...string) {
 		t.Helper()
-		checkFields(t, Advertiser{Name: "a", Domain: "a.example", TimeZone: zone, Status: Paused}, want...)
+		checkFields(t, Advertiser{Name: "a", Domain: "a.example", TimeZone: zone, Status: Paused, ClickWindowDays: 30, ViewWindowDays: 1}, want...)
 	}
 	f("Asia/Tokyo")
 	f("UTC")
@@ -95,7 +95,15 @@ func TestAdvertiser(t *testing.T) {
 	for _, bad := range []string{"", "Local", "Mars/Base", "../etc/passwd", "/etc/localtime", "Asia/Tokyo\x00", strings.Repeat("A/", 500)} {
 		f(bad, "time_zone unknown")
 	}
-	checkFields(t, Advertiser{}, "name required", "domain required", "status unknown", "time_zone unknown")
+	checkFields(t, Advertiser{}, "name required", "domain required", "status unknown", "time_zone unknown", "click_window_days out_of_range")
+	windows := func(click, view int, want ...string) {
+		t.Helper()
+		checkFields(t, Advertiser{Name: "a", Domain: "a.example", TimeZone: "UTC", Status: Active, ClickWindowDays: click, ViewWindowDays: view}, want...)
+	}
+	windows(1, 0)
+	windows(90, 30)
+	windows(0, -1, "click_window_days out_of_range", "view_window_days out_of_range")
+	windows(91, 31, "click_window_days out_of_range", "view_window_days out_of_range")
 }
 
 func TestCampaign(t *testing.T) {

@@ -9,20 +9,26 @@ import (
 	"github.com/hayate-ads/hayate/internal/ad"
 )
 
-const advertiserColumns = `a.id, a.name, a.domain, a.time_zone, a.status, a.version, a.created_at, a.updated_at`
+const advertiserColumns = `a.id, a.name, a.domain, a.time_zone, a.status,
+	a.click_window_days, a.view_window_days, a.version, a.created_at, a.updated_at`
 
 func scanAdvertiser(row pgx.CollectableRow) (a ad.Advertiser, err error) {
-	err = row.Scan(&a.ID, &a.Name, &a.Domain, &a.TimeZone, &a.Status, &a.Version, &a.CreatedAt, &a.UpdatedAt)
+	err = row.Scan(&a.ID, &a.Name, &a.Domain, &a.TimeZone, &a.Status,
+		&a.ClickWindowDays, &a.ViewWindowDays, &a.Version, &a.CreatedAt, &a.UpdatedAt)
 	a.CreatedAt, a.UpdatedAt = a.CreatedAt.UTC(), a.UpdatedAt.UTC()
 	return a, err
 }
 
-// CreateAdvertiser is for operators.
+// CreateAdvertiser is for operators. Without a click window, which every advertiser
+// has, both windows are the usual ones.
 func (db *DB) CreateAdvertiser(ctx context.Context, actor Actor, a ad.Advertiser) (ad.Advertiser, error) {
 	if err := actor.only(ad.RoleOperator); err != nil {
 		return a, err
 	}
 	a.Name, a.Status = strings.TrimSpace(a.Name), orActive(a.Status)
+	if a.ClickWindowDays == 0 && a.ViewWindowDays == 0 {
+		a.ClickWindowDays, a.ViewWindowDays = ad.DefaultClickWindowDays, ad.DefaultViewWindowDays
+	}
 	if err := a.Validate(); err != nil {
 		return a, err
 	}
@@ -31,9 +37,10 @@ func (db *DB) CreateAdvertiser(ctx context.Context, actor Actor, a ad.Advertiser
 			return a, err
 		}
 		created, err := one(ctx, tx, scanAdvertiser, `
-			INSERT INTO advertiser AS a (name, domain, time_zone, status) VALUES ($1, $2, $3, $4)
+			INSERT INTO advertiser AS a (name, domain, time_zone, status, click_window_days, view_window_days)
+			VALUES ($1, $2, $3, $4, $5, $6)
 			RETURNING `+advertiserColumns,
-			a.Name, a.Domain, a.TimeZone, a.Status)
+			a.Name, a.Domain, a.TimeZone, a.Status, a.ClickWindowDays, a.ViewWindowDays)
 		if err != nil {
 			return a, err
 		}
@@ -88,10 +95,10 @@ func (db *DB) UpdateAdvertiser(ctx context.Context, actor Actor, a ad.Advertiser
 		}
 		updated, err := one(ctx, tx, scanAdvertiser, `
 			UPDATE advertiser AS a SET name = $2, domain = $3, time_zone = $4, status = $5,
-				version = a.version + 1, updated_at = now()
+				click_window_days = $6, view_window_days = $7, version = a.version + 1, updated_at = now()
 			WHERE a.id = $1
 			RETURNING `+advertiserColumns,
-			a.ID, a.Name, a.Domain, a.TimeZone, a.Status)
+			a.ID, a.Name, a.Domain, a.TimeZone, a.Status, a.ClickWindowDays, a.ViewWindowDays)
 		if err != nil {
 			return a, err
 		}

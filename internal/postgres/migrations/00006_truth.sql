@@ -195,6 +195,7 @@ CREATE INDEX ON correction (advertiser_id, at);
 -- A row of a correction has batch 0 and a negative charge.
 ALTER TABLE ledger ADD COLUMN correction_id bigint REFERENCES correction;
 CREATE INDEX ON ledger (day);
+CREATE INDEX ON ledger (correction_id) WHERE correction_id IS NOT NULL;
 
 -- The lake's files: part n of an hour of log time holds what batches after
 -- 'after' and up to 'through' say of it. A row is written before its file, so
