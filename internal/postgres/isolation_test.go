@@ -314,6 +314,9 @@ var isList = map[string]bool{
 func addDelivery(t *testing.T, h *house) {
 	t.Helper()
 	hour := start.Truncate(time.Hour).Add(time.Hour)
+	if err := h.MakeReportMonth(t.Context(), hour); err != nil {
+		t.Fatal(err)
+	}
 	_, err := h.Pool.Exec(t.Context(), `
 		INSERT INTO report_hour (hour, line_item_id, creative_id, placement_id, impressions, viewables, clicks,
 			spend_micros, overage_micros, late_impressions, invalid, revenue_micros)

@@ -101,3 +101,65 @@ func monthOf(at time.Time) time.Time {
 	at = at.UTC()
 	return time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
 }
+
+// dropAfter is the age at which a month's last hour can get no event any more, nor
+// any hour of a day, in whichever time zone, that begins in the month.
+const dropAfter = oldestHour + 48*time.Hour
+
+// dropPatience is for how long readers of the reports may hold up a drop, and with
+// it everybody who comes after.
+const dropPatience = "2s"
+
+// DropReportPartitions drops the months of the hourly reports that end at or
+// before the given moment, with what is noted of their hours, and returns the
+// tables that are gone. The daily reports stay. It leaves a month that can still
+// get an event, being less than 122 days over, whose hours are not all settled, or
+// whose days lack something. One that is being read it leaves too, with an error.
+func (db *DB) DropReportPartitions(ctx context.Context, before time.Time) (dropped []string, err error) {
+	months, err := many(ctx, db.Pool, pgx.RowTo[time.Time], `
+		SELECT m.month FROM (
+			SELECT DISTINCT to_date(right(c.relname, 7), 'YYYY_MM')::timestamp AT TIME ZONE 'UTC' AS month
+			FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+			WHERE i.inhparent = ANY($1::text[]::regclass[])) AS m
+		CROSS JOIN LATERAL (SELECT (m.month AT TIME ZONE 'UTC' + interval '1 month') AT TIME ZONE 'UTC' AS ends) AS e
+		WHERE e.ends <= LEAST($2, bank_now() - make_interval(secs => $3), (SELECT watermark FROM settlement))
+			AND NOT EXISTS (SELECT FROM report_status AS s
+				WHERE s.hour >= m.month AND s.hour < e.ends AND (s.rolled_at IS NULL OR s.rolled_at < s.changed_at))
+		ORDER BY 1`, reportTables, before, dropAfter.Seconds())
+	if err != nil {
+		return nil, fmt.Errorf("list partitions: %w", err)
+	}
+	for _, month := range months {
+		names, err := db.dropMonth(ctx, month.UTC())
+		if err != nil {
+			return dropped, fmt.Errorf("drop reports of %s: %w", month.UTC().Format("2006-01"), err)
+		}
+		dropped = append(dropped, names...)
+	}
+	return dropped, nil
+}
+
+func (db *DB) dropMonth(ctx context.Context, month time.Time) (names []string, err error) {
+	err = InTx(ctx, db.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+dropPatience+"'"); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", partitionLock); err != nil {
+			return err
+		}
+		for _, table := range reportTables {
+			name := table + month.Format("_2006_01")
+			if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+pgx.Identifier{name}.Sanitize()); err != nil {
+				return err
+			}
+			names = append(names, name)
+		}
+		for _, table := range []string{"report_status", "report_reason"} {
+			if _, err := tx.Exec(ctx, "DELETE FROM "+table+" WHERE hour >= $1 AND hour < $2", month, month.AddDate(0, 1, 0)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return names, err
+}
