@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-	"unicode/utf8"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -104,7 +103,7 @@ func (p *part) record(s postgres.SettledSegment, outcome event.Outcome) error {
 		if p.rows.fill(p.events.next(), &p.rec, outcome) {
 			return p.events.keep()
 		}
-	case p.rec.Type == event.Requests && outcome.Fate == event.Counted && sound(&p.rec.Requests):
+	case p.rec.Type == event.Requests && outcome.Fate == event.Counted:
 		if p.requests == nil {
 			p.requests = create[RequestCount](p.ctx, p.w.Bucket, name(requestsTable, p.of), p.w.rowGroup())
 		}
@@ -112,18 +111,6 @@ func (p *part) record(s postgres.SettledSegment, outcome event.Outcome) error {
 		return p.requests.keep()
 	}
 	return nil
-}
-
-// sound tells whether settle counts these requests: those of a sound process it
-// always does.
-func sound(c *event.Count) bool {
-	const mostDecisions = 1 << 40
-	for i := range len(c.NoFill) {
-		if c.NoFill[i] == 0 {
-			return false
-		}
-	}
-	return c.N <= mostDecisions && utf8.ValidString(c.NoFill)
 }
 
 func (p *part) abort() (err error) {
