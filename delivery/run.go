@@ -48,7 +48,8 @@ func Fetch(ctx context.Context, cfg Config, log *slog.Logger) error {
 func (c Config) snapshots() string { return filepath.Join(c.StateDir, "snapshots") }
 
 // Run serves until ctx ends and then drains: it returns nil when everything it
-// acknowledged is in the bucket, and an error that says what is left when not.
+// acknowledged is in the bucket or, while that is away, in the database's spool;
+// and an error that says what is left when not.
 // Before it serves, an error is one line that says what cannot be used.
 //
 // What it needs to start is its folder, its addresses and the token keys. The
@@ -164,6 +165,7 @@ func (p *process) wire(keys *token.Keys) (err error) {
 	}
 	p.events, err = eventlog.Open(eventlog.Config{
 		Dir: filepath.Join(p.cfg.StateDir, "log"), Process: id, Bucket: p.bucket, Now: now, Log: p.log, RotateEvery: p.cfg.RotateEvery,
+		Spool:     p.db.Spool,
 		Committed: p.metrics.Samples(telemetry.EventlogCommitTime).Add,
 	})
 	if err != nil {

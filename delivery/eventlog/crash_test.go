@@ -105,6 +105,9 @@ func TestCrash(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, uint64(i)))
 			var mu sync.Mutex
 			var deeper []crashPoint
+			if i%3 == 0 {
+				p.bucket.setFault(func(string) fault { return refuse }) // the recovery's drain spools
+			}
 			again := func(op string) error {
 				mu.Lock()
 				defer mu.Unlock()
