@@ -184,8 +184,9 @@ func (c *Core) close(process ulid.ULID, rec *event.Lease) error {
 	}
 	if l.State != postgres.LeaseOpen {
 		// A lost process's lease may be final by now, and one that only the log
-		// knows has been from the start: their CLOSE says nothing new.
-		if l.State == postgres.LeaseClosed {
+		// knows has been from the start: their CLOSE says nothing new, nor does one
+		// that a rebuild has applied before.
+		if l.State == postgres.LeaseClosed && !l.LastExpiry.Equal(rec.LastExpiry) {
 			c.odd(OddClose)
 		}
 		return nil

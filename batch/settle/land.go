@@ -99,42 +99,42 @@ func (c *Core) tally(a *applying, l *landed, at *cells) {
 // bill charges a first valid event of the type that bills as far as its lease has
 // room, and every first valid impression takes its part of the lease's
 // impressions, whatever bills. Every impression gets into the ledger, as charged,
-// overage or late, so that ledger and report count alike.
+// overage or late, so that ledger and report count alike. A lease without any
+// impressions is a permit that the bank knows nothing of: there they count at 0.
 //
 // Clicks and conversions charge nothing: their line items take no money from leases.
 func (c *Core) bill(a *applying, l *lease, e *landed) {
 	face := e.charge
-	if e.marks&markUnpaid != 0 && e.charge > 0 {
+	if e.marks&markUnpaid != 0 && face > 0 {
 		face = 0
 		a.outcome(event.Outcome{Index: e.record, Fate: event.Short})
 	}
-	if e.charge > 0 && face > 0 && e.price > l.Leased() && l.Leased() > 0 {
+	if face > 0 && e.price > l.Leased() && l.Leased() > 0 {
 		c.odd(OddPrice)
 	}
-	entry, charge := c.entry(l), c.take(l, e, face)
-	missing := face - charge.Micros
-	overdue := e.marks&markLate != 0
-	if e.kind == event.Impression {
-		switch {
-		case missing == 0 || charge.Micros > 0:
-			entry.Charged.Impressions++
-		case overdue:
-			entry.Late++
-		default:
-			entry.Overage.Impressions++
-		}
+	charge := take(l, e, face)
+	b := bill{charged: charge.Micros, missing: face - charge.Micros}
+	b.short = b.missing > 0 || e.kind == event.Impression && l.Granted.Impressions > 0 && charge.Impressions == 0
+	b.late = b.short && b.charged == 0 && e.marks&markLate != 0
+	if e.marks&markLate != 0 {
+		b.missing = 0 // nobody is owed it
 	}
-	entry.Charged.Micros += charge.Micros
+	c.enter(c.entry(l), e, b)
 	c.charge(l, charge)
-	c.report(a, e, charge.Micros, missing)
-	if missing > 0 && !overdue {
-		entry.Overage.Micros += missing
-	}
+	c.report(a, e, b)
+}
+
+// bill is what became of a charge.
+type bill struct {
+	charged money.Micros
+	missing money.Micros // what is owed beyond
+	short   bool         // the lease had no room for all of it
+	late    bool         // … nor for any of it, after its hold
 }
 
 // take is what an event takes of its lease: an impression one of the impressions,
 // and what bills its money as far as it goes.
-func (c *Core) take(l *lease, e *landed, face money.Micros) postgres.Amount {
+func take(l *lease, e *landed, face money.Micros) postgres.Amount {
 	room := l.Room()
 	if e.kind != event.Impression {
 		return postgres.Amount{Micros: min(face, room.Micros)}
@@ -145,33 +145,45 @@ func (c *Core) take(l *lease, e *landed, face money.Micros) postgres.Amount {
 	return postgres.Amount{Micros: min(face, room.Micros), Impressions: 1}
 }
 
-// report adds a charge, and what is missing to the face value, to the reports.
-func (c *Core) report(a *applying, e *landed, charged, missing money.Micros) {
+// enter books a bill in the ledger.
+func (c *Core) enter(entry *postgres.LedgerEntry, e *landed, b bill) {
+	entry.Charged.Micros += b.charged
+	entry.Overage.Micros += b.missing
+	switch {
+	case e.kind != event.Impression:
+	case !b.short || b.charged > 0:
+		entry.Charged.Impressions++
+	case b.late:
+		entry.Late++
+	default:
+		entry.Overage.Impressions++
+	}
+}
+
+// report adds a bill to the reports, and to the outcomes what the record does not tell.
+func (c *Core) report(a *applying, e *landed, b bill) {
 	at := c.cell(a, e.place)
 	revenue := e.paid
-	if charged != e.charge {
-		revenue = charged.MulDiv(int64(e.share), 10_000)
+	if b.charged != e.charge {
+		revenue = b.charged.MulDiv(int64(e.share), 10_000)
 	}
-	at.cell.Spend += charged
+	at.cell.Spend += b.charged
+	at.cell.Overage += b.missing
 	at.cell.Revenue += revenue
 	at.supply.Revenue += revenue
-	if charged > 0 {
-		c.audience(a, e.place).Spend += charged
+	if b.charged > 0 {
+		c.audience(a, e.place).Spend += b.charged
 	}
-	c.stats.Charged += charged
+	c.stats.Charged += b.charged
+	c.stats.Overage += b.missing
 	switch {
-	case missing == 0:
-	case e.marks&markLate == 0:
-		at.cell.Overage += missing
-		c.stats.Overage += missing
-		a.outcome(event.Outcome{Index: e.record, Fate: event.Short, Charged: charged, Overage: missing})
-	case charged > 0:
-		a.outcome(event.Outcome{Index: e.record, Fate: event.Short, Charged: charged})
-	default:
+	case b.late:
 		at.cell.Late++
 		at.supply.Late++
 		c.stats.Late++
 		a.outcome(event.Outcome{Index: e.record, Fate: event.TooLate})
+	case b.short:
+		a.outcome(event.Outcome{Index: e.record, Fate: event.Short, Charged: b.charged, Overage: b.missing})
 	}
 }
 

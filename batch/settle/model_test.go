@@ -51,11 +51,13 @@ type modelLease struct {
 type modelToken struct {
 	event.Reservation
 	owner    *modelProcess
+	clearing money.Micros
 	landings []modelLanding
 }
 
 type modelLanding struct {
 	kind    event.Type
+	played  event.Quartile
 	at      *modelProcess
 	segment uint64 // of at's stream
 	inHold  bool
@@ -227,10 +229,36 @@ func (m *model) reserve() {
 		return
 	}
 	for range min(m.between(1, 15), l.grant.Impressions-l.reserved) {
-		m.tokens = append(m.tokens, &modelToken{Reservation: m.token(&l.owner.stream, l.grant, uint32(l.reserved)), owner: l.owner})
+		token := &modelToken{Reservation: m.token(&l.owner.stream, l.grant, uint32(l.reserved)), owner: l.owner, clearing: price}
+		token.Country, token.Device = [2]byte{'J', 'A' + byte(m.random.IntN(3))}, event.DeviceType(m.random.IntN(3))
+		if m.oneIn(3) { // an exchange's, in another currency
+			token.Exchange, token.BidPrice = 9, 3*price
+			token.Bills, _ = pick(m, []event.Bills{event.BillsImpression, event.BillsWin, event.BillsBilling})
+			token.clearing = money.Micros(m.between(0, int64(token.BidPrice)))
+		}
+		m.tokens = append(m.tokens, token)
 		l.reserved++
 		l.last = now.Add(hold)
 	}
+}
+
+// kinds of landings, each as often as it is likely.
+var kinds = []event.Type{
+	event.Impression, event.Impression, event.Impression, event.Impression, event.Impression, event.Impression,
+	event.Click, event.Click, event.Viewable, event.Viewable,
+	event.Win, event.Win, event.Win, event.Billing, event.Billing, event.Progress, event.Conversion,
+}
+
+// action is a conversion's: orders are told twice, late, and with no name.
+func (m *model) action(r *event.Reservation) *event.Action {
+	a := &event.Action{Value: money.Micros(m.between(0, 9999)), PostView: m.oneIn(3), TouchedAt: r.DecidedAt.Truncate(time.Second)}
+	if !m.oneIn(3) {
+		a.OrderID = fmt.Sprint("order ", m.between(1, 20))
+	}
+	if m.oneIn(5) {
+		a.TouchedAt = a.TouchedAt.Add(-time.Duration(m.between(1, 40)) * 24 * time.Hour)
+	}
+	return a
 }
 
 // land calls some tokens' URLs, of the youngest mostly, at one process.
@@ -248,15 +276,22 @@ func (m *model) land() {
 		if !ok {
 			return
 		}
-		kind, _ := pick(m, []event.Type{event.Impression, event.Impression, event.Impression, event.Click, event.Viewable})
+		kind, _ := pick(m, kinds)
 		rec := landing(kind, token.Reservation)
+		rec.Landing.Clearing = token.clearing
 		inHold := !m.clock.Now().After(token.DecidedAt.Add(hold))
 		rec.Landing.Late = !inHold
 		if m.oneIn(10) {
 			rec.Landing.Invalid = event.InvalidBot
 		}
+		switch kind {
+		case event.Progress:
+			rec.Landing.Quartile = event.Quartile(m.random.IntN(5))
+		case event.Conversion:
+			rec.Action = m.action(&token.Reservation)
+		}
 		m.log(&p.stream, rec)
-		token.landings = append(token.landings, modelLanding{kind, p, p.seq + 1, inHold, rec.Landing.Invalid != event.Valid})
+		token.landings = append(token.landings, modelLanding{kind, rec.Landing.Quartile, p, p.seq + 1, inHold, rec.Landing.Invalid != event.Valid})
 	}
 }
 
@@ -438,7 +473,9 @@ func (m *model) finishAll() {
 func (m *model) judge() {
 	books := must[totals](m.t)(readTotals(context.Background(), m.db))
 	books.check(m.t)
-	var want struct{ impressions, owed, clicks, views, invalid int64 }
+	m.judgeLog(m.t)
+	var want struct{ impressions, clicks, views, invalid int64 }
+	var owed, face money.Micros
 	for _, token := range m.tokens {
 		seen := map[string]bool{}
 		for _, l := range token.landings {
@@ -446,7 +483,14 @@ func (m *model) judge() {
 				continue // it burned
 			}
 			seen[fmt.Sprint(l.kind, l.invalid)] = true
-			seen["owed"] = seen["owed"] || (l.kind == event.Impression && !l.invalid && l.inHold)
+			if l.kind == event.Progress && l.invalid && !seen[fmt.Sprint("played", l.played)] {
+				seen[fmt.Sprint("played", l.played)] = true
+				want.invalid++
+			}
+			if l.kind == token.Bills.Type() && !l.invalid {
+				seen["billed"] = true
+				seen["owed"] = seen["owed"] || l.inHold
+			}
 		}
 		count := func(n *int64, key string) {
 			if seen[key] {
@@ -454,10 +498,16 @@ func (m *model) judge() {
 			}
 		}
 		count(&want.impressions, fmt.Sprint(event.Impression, false))
-		count(&want.owed, "owed")
+		once := event.Landing{Reservation: token.Reservation, Clearing: token.clearing}
+		if seen["owed"] {
+			owed += once.Charge()
+		}
+		if seen["billed"] {
+			face += once.Charge()
+		}
 		count(&want.clicks, fmt.Sprint(event.Click, false))
 		count(&want.views, fmt.Sprint(event.Viewable, false))
-		for _, kind := range []event.Type{event.Impression, event.Click, event.Viewable} {
+		for _, kind := range []event.Type{event.Impression, event.Click, event.Viewable, event.Win, event.Billing, event.Conversion} {
 			count(&want.invalid, fmt.Sprint(kind, true))
 		}
 	}
@@ -471,13 +521,11 @@ func (m *model) judge() {
 	f("clicks", books.Clicks, want.clicks)
 	f("viewables", books.Views, want.views)
 	f("invalid", books.Invalid, want.invalid)
-	f("charged, by impression", int64(books.Charged), int64(price)*books.ChargedN)
-	f("overage, by impression", int64(books.Overage), int64(price)*books.OverageN)
-	if !m.anyLost && m.follower.stats.Lost == 0 {
-		f("overage", books.OverageN, 0)
-		if books.ChargedN < want.owed {
-			m.t.Errorf("charged %d impressions, %d landed within their holds", books.ChargedN, want.owed)
-		}
+	if books.Charged+books.Overage > face {
+		m.t.Errorf("charged %s and overage %s of events worth %s", books.Charged, books.Overage, face)
+	}
+	if !m.anyLost && m.follower.stats.Lost == 0 && books.Charged < owed {
+		m.t.Errorf("charged %s, %s landed within their holds", books.Charged, owed)
 	}
 	f("leased at the end", int64(books.Leased), 0)
 	f("impressions leased at the end", books.LeasedN, 0)

@@ -55,6 +55,9 @@ func Once(ctx context.Context, cfg Config) (Stats, error) {
 	if err := f.settler.Lock(ctx); err != nil {
 		return Stats{}, err
 	}
+	if err := f.compare(ctx); err != nil {
+		return f.stats, err
+	}
 	if err := f.scan(ctx); err != nil {
 		return f.stats, err
 	}
@@ -122,6 +125,7 @@ type follower struct {
 	stats   Stats
 
 	scanned, swept time.Time               // when last
+	compared       bool                    // the database was, with all that the bucket held at some moment of this session
 	listed         bool                    // the bucket was, in this session
 	seen           bool                    // all that the bucket held at some moment of this session is settled
 	asked          map[ulid.ULID]time.Time // when a process that is silent was last asked for
@@ -130,17 +134,21 @@ type follower struct {
 }
 
 func start(ctx context.Context, cfg Config) (*follower, error) {
+	settler, err := cfg.DB.Settler(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newFollower(cfg, settler), nil
+}
+
+func newFollower(cfg Config, settler *postgres.Settler) *follower {
 	if cfg.Poll <= 0 {
 		cfg.Poll = defaultPoll
 	}
 	if cfg.batchBytes <= 0 {
 		cfg.batchBytes = batchBytes
 	}
-	settler, err := cfg.DB.Settler(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &follower{cfg: cfg, settler: settler, asked: make(map[ulid.ULID]time.Time)}, nil
+	return &follower{cfg: cfg, settler: settler, asked: make(map[ulid.ULID]time.Time)}
 }
 
 func (f *follower) close(ctx context.Context) {
@@ -159,16 +167,8 @@ func (f *follower) log() *slog.Logger {
 // turn does what is due and returns how long there is nothing to do. An error
 // ends the session.
 func (f *follower) turn(ctx context.Context) (time.Duration, error) {
-	var errs []error
-	if now := time.Now(); !f.listed || now.Sub(f.scanned) >= scanEvery {
-		errs = append(errs, f.scan(ctx))
-	}
-	more, err := f.round(ctx, !f.seen)
-	errs = append(errs, err, f.check(ctx))
-	if now := time.Now(); now.Sub(f.swept) >= sweepEvery {
-		errs = append(errs, f.sweep(ctx, now.Sub(f.scanned) < sweepEvery))
-	}
-	switch err := errors.Join(errs...); {
+	more, err := f.work(ctx)
+	switch {
 	case err == nil:
 		f.trouble = ""
 	case ctx.Err() != nil || f.settler.Closed() || errors.Is(err, postgres.ErrRebuild) || errors.Is(err, postgres.ErrSettlerLocked):
@@ -184,6 +184,25 @@ func (f *follower) turn(ctx context.Context) (time.Duration, error) {
 		return 0, nil
 	}
 	return f.cfg.Poll, nil
+}
+
+// work settles a batch, lists and sweeps when that is due, and tells whether
+// there may be more to settle. The trouble of one part keeps no other from its
+// turn, but nothing is touched before the database was compared with the log.
+func (f *follower) work(ctx context.Context) (more bool, err error) {
+	if err := f.compare(ctx); err != nil {
+		return false, err
+	}
+	var errs []error
+	if now := time.Now(); !f.listed || now.Sub(f.scanned) >= scanEvery {
+		errs = append(errs, f.scan(ctx))
+	}
+	more, err = f.round(ctx, !f.seen)
+	errs = append(errs, err, f.check(ctx))
+	if now := time.Now(); now.Sub(f.swept) >= sweepEvery {
+		errs = append(errs, f.sweep(ctx, now.Sub(f.scanned) < sweepEvery))
+	}
+	return more, errors.Join(errs...)
 }
 
 // round settles one batch and tells whether there may be more.
@@ -207,10 +226,10 @@ func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
 	return len(found.segments) > 0, found.err
 }
 
-// check lets the bank lease once this session has settled all that the bucket
-// held: then the database is not an older copy.
+// check lets the bank lease once this session has compared the database with all
+// that the bucket held: then it is not an older copy.
 func (f *follower) check(ctx context.Context) error {
-	if !f.seen {
+	if !f.compared {
 		return nil
 	}
 	return f.settler.Check(ctx)

@@ -219,6 +219,7 @@ type totals struct {
 	LeaseSettled, LeaseHeld         money.Micros
 	Open                            int64 // leases not final
 	Impressions, Clicks, Views      int64 // of the report
+	WinsAndVideo                    int64
 	Invalid, ReportLate             int64
 	Spend, ReportOverage, Revenue   money.Micros
 	LeaseSettledN, LeaseHeldN, Bits int64
@@ -242,12 +243,14 @@ func readTotals(ctx context.Context, db *postgres.DB) (totals, error) {
 		(SELECT COALESCE(sum(settled_micros), 0)::bigint, COALESCE(sum(granted_micros - settled_micros - returned_micros), 0)::bigint,
 			count(*) FILTER (WHERE state <> 'final') FROM lease) e,
 		(SELECT COALESCE(sum(impressions), 0)::bigint, COALESCE(sum(clicks), 0)::bigint, COALESCE(sum(viewables), 0)::bigint,
+			COALESCE(sum(wins + video_starts + video_first_quartiles + video_midpoints + video_third_quartiles + video_completes), 0)::bigint,
 			COALESCE(sum(invalid), 0)::bigint, COALESCE(sum(late_impressions), 0)::bigint,
 			COALESCE(sum(spend_micros), 0)::bigint, COALESCE(sum(overage_micros), 0)::bigint, COALESCE(sum(revenue_micros), 0)::bigint
 			FROM report_hour) r,
 		(SELECT COALESCE(sum(settled_impressions), 0)::bigint,
 			COALESCE(sum(granted_impressions - settled_impressions - returned_impressions), 0)::bigint FROM lease) s,
-		(SELECT COALESCE(sum(bit_count(bits)), 0)::bigint AS n FROM lease_bits) b`)
+		(SELECT COALESCE(sum(bit_count(bits)), 0)::bigint AS n FROM lease_bits
+			WHERE purpose <> 12) b`) // valid billing notices are counted nowhere
 	if err != nil {
 		return totals{}, err
 	}
@@ -279,5 +282,5 @@ func (b totals) check(t interface {
 	n("impressions leased: accounts and leases", b.LeasedN, b.LeaseHeldN)
 	n("impressions: ledger and report", b.ChargedN+b.OverageN+b.LateN, b.Impressions)
 	n("late: ledger and report", b.LateN, b.ReportLate)
-	n("events and their bits", b.Impressions+b.Clicks+b.Views+b.Invalid, b.Bits)
+	n("events and their bits", b.Impressions+b.Clicks+b.Views+b.WinsAndVideo+b.Invalid, b.Bits)
 }
