@@ -27,6 +27,8 @@ type Settler struct {
 	conn    *pgx.Conn
 	months  map[time.Time]bool // whose partitions are known to exist
 	checked bool               // this session has seen settlement.checked right
+
+	rebuilding bool // writes though all else is halted: see [Settler.BeginRebuild]
 }
 
 // settlerSession makes Postgres notice a dead settler within 5 s, whatever it
@@ -118,7 +120,7 @@ func (s *Settler) inTx(ctx context.Context, work func(*SettleTx) error) error {
 			return ErrSettlerLocked
 		case err != nil:
 			return fmt.Errorf("begin to settle: %w", err)
-		case halted != "":
+		case halted != "" && !s.rebuilding:
 			return fmt.Errorf("%w (%s)", ErrRebuild, halted)
 		}
 		t.Now, t.Watermark, t.Folded = t.Now.UTC(), timeOrZero(watermark), timeOrZero(folded)
