@@ -39,7 +39,8 @@ var documentedAPI = map[string]string{
 	"GET /api/v1/users/{id}": "o2 r4 a4 p4", "PUT /api/v1/users/{id}": "o2 r4 a4 p4",
 	"GET /api/v1/exchange-rates": "o2 r3 a3 p3", "PUT /api/v1/exchange-rates/{currency}": "ov r3 a3 p3", "DELETE /api/v1/exchange-rates/{currency}": "ov rv av pv",
 	"GET /api/v1/line-items/{id}/exposure": "o2 r2 a4 p4", "GET /api/v1/line-items/{id}/why": "o2 r3 a4 p4",
-	"GET /api/v1/me": "o2 r2 a2 p2", "GET /api/v1/report": "o2 r3 a2 p3", "GET /api/v1/supply": "ov r3 a3 p2",
+	"GET /api/v1/jobs": "o2 r3 a3 p3",
+	"GET /api/v1/me":   "o2 r2 a2 p2", "GET /api/v1/report": "o2 r3 a2 p3", "GET /api/v1/supply": "ov r3 a3 p2",
 }
 
 var apiStatus = map[byte]int{'2': 200, '3': http.StatusForbidden, '4': http.StatusNotFound, 'v': http.StatusUnprocessableEntity}

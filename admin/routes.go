@@ -58,6 +58,7 @@ func (c *console) pages() []route {
 		{"POST /users/{id}/status", operators, c.statusPage("users", c.setUserStatus)},
 		{"GET /exchange-rates", operators, c.exchangeRatesPage},
 		{"POST /exchange-rates", operators, c.postExchangeRate},
+		{"GET /jobs", operators, c.jobsPage},
 		{"GET /account", anybody, c.accountPage},
 		{"POST /account/password", anybody, c.setPassword},
 		{"POST /account/tokens", anybody, c.createToken},

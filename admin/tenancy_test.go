@@ -18,6 +18,7 @@ var documented = map[string]string{
 	"GET /reviews": "or", "GET /reviews/{id}": "or", "POST /reviews/{id}": "or",
 	"GET /users": "o", "GET /users/new": "o", "POST /users": "o", "GET /users/{id}": "o", "GET /users/{id}/edit": "o", "POST /users/{id}": "o", "POST /users/{id}/status": "o",
 	"GET /exchange-rates": "o", "POST /exchange-rates": "o",
+	"GET /jobs":    "o",
 	"GET /account": "orap", "POST /account/password": "orap", "POST /account/tokens": "orap", "POST /account/tokens/{id}/revoke": "orap",
 	"GET /advertisers": "ora", "GET /advertisers/new": "o", "POST /advertisers": "o", "GET /advertisers/{id}": "ora", "GET /advertisers/{id}/edit": "o",
 	"POST /advertisers/{id}": "o", "POST /advertisers/{id}/status": "o",

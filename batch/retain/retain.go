@@ -129,6 +129,11 @@ func (s *sweep) reports(ctx context.Context) error {
 		remove func(context.Context, time.Time, int) (int64, error)
 	}
 	var errs []error
+	if s.Settings.ReportHours > 0 {
+		tables, err := s.DB.DropReportPartitions(ctx, s.before(s.Settings.ReportHours))
+		s.did(int64(len(tables)), "months of hourly reports")
+		errs = append(errs, err)
+	}
 	for _, k := range []kept{
 		{"reasons", s.Settings.ReportHours, s.DB.RemoveReasons},
 		{"days of reports", s.Settings.ReportDays, s.DB.RemoveReportDays},

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 )
@@ -172,10 +173,21 @@ type TruthHealth struct {
 	Watermark time.Time // zero: nothing was ever settled
 	Halted    string    // why nothing is granted or settled until `batch rebuild`; "": it is
 	Spooled   int64     // segments that wait in the database for the bucket
-	Stalled   int64     // streams that settle cannot go on with
+	Stalled   int64     // streams that settle cannot go on with …
+	Stuck     []Stuck   // … and the first of them
 	LakeHour  time.Time // the newest hour that the lake has; zero: none
 	LakeOpen  int64     // its files that are announced and not written yet
 }
+
+// Stuck is a stream that settle cannot go on with before an operator has looked.
+type Stuck struct {
+	Process ulid.ULID
+	Segment uint64 // where it stands
+	Why     string
+}
+
+// mostStuck streams are shown.
+const mostStuck = 20
 
 // TruthHealth tells how the way from the events to the books is. It is for operators.
 func (db *DB) TruthHealth(ctx context.Context, actor Actor) (TruthHealth, error) {
@@ -190,7 +202,17 @@ func (db *DB) TruthHealth(ctx context.Context, actor Actor) (TruthHealth, error)
 	if err != nil {
 		return TruthHealth{}, fmt.Errorf("how the books do: %w", err)
 	}
+	found.Stuck, err = many(ctx, db.Pool, scanStuck, `
+		SELECT id, applied_segment + 1, stalled FROM process WHERE stalled <> '' ORDER BY id LIMIT $1`, mostStuck)
+	if err != nil {
+		return TruthHealth{}, fmt.Errorf("which streams stand still: %w", err)
+	}
 	return found, nil
+}
+
+func scanStuck(row pgx.CollectableRow) (s Stuck, err error) {
+	err = row.Scan((*[16]byte)(&s.Process), &s.Segment, &s.Why)
+	return s, err
 }
 
 func scanTruthHealth(row pgx.CollectableRow) (h TruthHealth, err error) {

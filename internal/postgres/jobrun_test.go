@@ -86,15 +86,15 @@ func TestTruthHealth(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
 	postgrestest.NewClock(t, db.Pool, today)
-	if got := must[postgres.TruthHealth](t)(db.TruthHealth(t.Context(), postgres.System)); got != (postgres.TruthHealth{Now: today}) {
+	if got := must[postgres.TruthHealth](t)(db.TruthHealth(t.Context(), postgres.System)); !cmp.Equal(got, postgres.TruthHealth{Now: today, Stuck: []postgres.Stuck{}}) {
 		t.Errorf("new: %+v", got)
 	}
 	exec(t, db, "UPDATE settlement SET watermark = $1, halted = 'why'", today.Add(-time.Minute))
-	exec(t, db, "INSERT INTO process (id, started_at, stalled) VALUES (gen_random_uuid(), $1, 'gap')", today)
+	exec(t, db, "INSERT INTO process (id, started_at, stalled) VALUES ($2, $1, 'gap')", today, mintedAt(today, 1))
 	exec(t, db, "INSERT INTO spool (process_id, seq, body) SELECT gen_random_uuid(), 1, '' FROM generate_series(1, 2)")
 	exec(t, db, "INSERT INTO lake_part (hour, part, after_batch, through_batch, written_at) VALUES ($1, 0, 0, 1, $1), ($2, 0, 0, 1, NULL)", today.Add(-2*time.Hour), today.Add(-time.Hour))
-	want := postgres.TruthHealth{Now: today, Watermark: today.Add(-time.Minute), Halted: "why", Spooled: 2, Stalled: 1, LakeHour: today.Add(-2 * time.Hour), LakeOpen: 1}
-	if got := must[postgres.TruthHealth](t)(db.TruthHealth(t.Context(), postgres.System)); got != want {
+	want := postgres.TruthHealth{Now: today, Watermark: today.Add(-time.Minute), Halted: "why", Spooled: 2, Stalled: 1, Stuck: []postgres.Stuck{{mintedAt(today, 1), 1, "gap"}}, LakeHour: today.Add(-2 * time.Hour), LakeOpen: 1}
+	if got := must[postgres.TruthHealth](t)(db.TruthHealth(t.Context(), postgres.System)); !cmp.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
