@@ -47,10 +47,10 @@ func (db *DB) PreviewCorrection(ctx context.Context, actor Actor, k ad.Correctio
 	if err != nil {
 		return CorrectionPreview{}, err
 	}
-	return inTx(ctx, db, func(tx pgx.Tx) (CorrectionPreview, error) {
-		err := c.read(ctx, tx, false)
-		return c.preview(), err
-	})
+	// All of it is read as it is at one moment: nothing is locked.
+	moment := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err = pgx.BeginTxFunc(ctx, db.Pool, moment, func(tx pgx.Tx) error { return c.read(ctx, tx, false) })
+	return c.preview(), err
 }
 
 // Correct credits what was charged for the traffic that k names and has not been

@@ -195,6 +195,30 @@ var probes = map[string]probe{
 		}
 		return single(db.RevokeToken(ctx, a, all[0].ID))
 	}},
+	"PreviewCorrection": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.PreviewCorrection(ctx, a, correctionOf(h)))
+	}},
+	"Correct": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.Correct(ctx, a, correctionOf(h), ad.Credit{}))
+	}},
+	"FindCorrection": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.FindCorrection(ctx, a, correctionID(ctx, h)))
+	}},
+	"Corrections": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Corrections(ctx, a, postgres.CorrectionFilter{AdvertiserID: h.advertiser.ID}))
+	}},
+	"CorrectionParts": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.CorrectionParts(ctx, a, correctionID(ctx, h)))
+	}},
+	"Invoices": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Invoices(ctx, a, postgres.InvoiceFilter{Advertiser: h.advertiser.ID}))
+	}},
+	"Invoice": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return single(db.Invoice(ctx, a, h.advertiser.ID, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
+	}},
+	"Conversions": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		return several(db.Conversions(ctx, a, h.advertiser.ID, 10))
+	}},
 	"SetExchangeRate": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
 		return single(db.SetExchangeRate(ctx, a, ad.ExchangeRate{Currency: "CHF", Value: 1}))
 	}},
@@ -307,7 +331,21 @@ var isList = map[string]bool{
 	"Advertisers": true, "Campaigns": true, "LineItems": true, "Creatives": true, "PendingCreatives": true,
 	"Publishers": true, "Properties": true, "Placements": true, "ReportByHour": true, "FillByHour": true, "LineItemReasons": true,
 	"Users": true, "Tokens": true, "JobHealth": true, "AuditLog": true,
-	"ExchangeRates": true,
+	"ExchangeRates": true, "Corrections": true, "CorrectionParts": true, "Invoices": true, "Conversions": true,
+}
+
+func correctionOf(h *house) ad.Correction {
+	hour := start.Truncate(time.Hour)
+	return ad.Correction{AdvertiserID: h.advertiser.ID, From: hour, To: hour.Add(time.Hour), Why: "Robots."}
+}
+
+// correctionID is the one that addDelivery made for a house.
+func correctionID(ctx context.Context, h *house) ad.ID {
+	found, err := h.Corrections(ctx, postgres.System, postgres.CorrectionFilter{AdvertiserID: h.advertiser.ID})
+	if err != nil || len(found) == 0 {
+		return 0
+	}
+	return found[0].ID
 }
 
 // addDelivery gives a house one row of each report.
@@ -322,6 +360,20 @@ func addDelivery(t *testing.T, h *house) {
 			spend_micros, overage_micros, late_impressions, invalid, revenue_micros)
 		VALUES ($1, $2, $3, $4, 10, 5, 1, 20000, 300, 2, 3, 14000)`,
 		hour, h.lineItem.ID, h.creative.ID, h.placement.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Pool.Exec(t.Context(), `
+		WITH made AS (
+			INSERT INTO correction (advertiser_id, from_hour, to_hour, why, impressions, credited_micros, credited_revenue_micros)
+			VALUES ($1, $3::timestamptz, $3 + interval '1 hour', 'Robots.', 1, 2000, 1400) RETURNING id
+		), charged AS (
+			INSERT INTO ledger (batch, correction_id, line_item_id, day, charged_micros, charged_impressions)
+			SELECT * FROM (SELECT 1, NULL::bigint, $2::bigint, $3::timestamptz::date, 20000, 10 UNION ALL SELECT 0, id, $2, $3::timestamptz::date, -2000, -1 FROM made) AS r
+		)
+		INSERT INTO conversion (advertiser_id, order_id, line_item_id, creative_id, placement_id, post_view, value_micros,
+			decided_at, touched_at, converted_at, batch)
+		VALUES ($1, 'order 1', $2, 1, 1, false, 5000000, $3::timestamptz, $3, $3, 1)`, h.advertiser.ID, h.lineItem.ID, hour)
 	if err != nil {
 		t.Fatal(err)
 	}
