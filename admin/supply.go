@@ -222,7 +222,7 @@ func (c *console) supplyCSV(w http.ResponseWriter, r *http.Request) error {
 		for _, row := range supplyRows(d) {
 			if !yield([]string{
 				row.hour.Format(time.RFC3339), fmt.Sprint(row.placement), placementName(placements, row.placement),
-				fmt.Sprint(row.Decisions), fmt.Sprint(row.Filled), report.Ratio(row.Filled, row.Decisions), fmt.Sprint(row.Impressions),
+				fmt.Sprint(row.Fill.Decisions), fmt.Sprint(row.Fill.Filled), report.Ratio(row.Fill.Filled, row.Fill.Decisions), fmt.Sprint(row.Impressions),
 				fmt.Sprint(row.Clicks), report.Ratio(row.Clicks, row.Impressions), row.Revenue.String(), report.Rate(row.Revenue, row.Impressions),
 			}) {
 				return

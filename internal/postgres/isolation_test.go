@@ -142,18 +142,16 @@ var probes = map[string]probe{
 		byProperty, err2 := db.Placements(ctx, a, postgres.PlacementFilter{PropertyID: h.property.ID})
 		return len(byPublisher) + len(byProperty), errors.Join(err, err2)
 	}},
-	"ReportByHour": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
-		f, rows := hours, 0
+	"DemandReport": {demand, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+		rows := 0
 		for _, narrow := range []postgres.ReportFilter{{Advertiser: h.advertiser.ID}, {Campaign: h.campaign.ID}, {LineItem: h.lineItem.ID}} {
-			f.Advertiser, f.Campaign, f.LineItem = narrow.Advertiser, narrow.Campaign, narrow.LineItem
-			part, _, err := db.ReportByHour(ctx, a, f)
-			if err != nil {
-				return 0, err
-			}
-			for _, row := range part {
-				if row.LineItem != 0 { // else a publisher's own
-					rows++
+			narrow.From, narrow.To = hours.From, hours.To
+			for _, group := range [][]postgres.Dimension{{postgres.ByHour, postgres.ByLineItem}, {postgres.ByCountry}, nil} {
+				r, err := db.DemandReport(ctx, a, postgres.ReportQuery{ReportFilter: narrow, Group: group, Series: true})
+				if err != nil {
+					return 0, err
 				}
+				rows += len(r.Rows) + len(r.Series)
 			}
 		}
 		return rows, nil
@@ -165,10 +163,11 @@ var probes = map[string]probe{
 		}
 		return several(r.Rows, err)
 	}},
-	"FillByHour": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
+	"SupplyReport": {supply, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
 		f := hours
 		f.Placement = h.placement.ID
-		return several(db.FillByHour(ctx, a, f))
+		r, err := db.SupplyReport(ctx, a, postgres.ReportQuery{ReportFilter: f, Group: []postgres.Dimension{postgres.ByPlacement, postgres.ByNoFill}, Series: true})
+		return len(r.Rows) + len(r.Series), err
 	}},
 	"CreateUser": {operators, func(ctx context.Context, db *postgres.DB, a postgres.Actor, h *house) (int, error) {
 		return single(db.CreateUser(ctx, a, h.users[ad.RoleReviewer], ""))
@@ -329,7 +328,7 @@ func TestIsolation(t *testing.T) {
 // isList names the methods whose answer to a foreign id is an empty list.
 var isList = map[string]bool{
 	"Advertisers": true, "Campaigns": true, "LineItems": true, "Creatives": true, "PendingCreatives": true,
-	"Publishers": true, "Properties": true, "Placements": true, "ReportByHour": true, "FillByHour": true, "LineItemReasons": true,
+	"Publishers": true, "Properties": true, "Placements": true, "DemandReport": true, "SupplyReport": true, "LineItemReasons": true,
 	"Users": true, "Tokens": true, "JobHealth": true, "AuditLog": true,
 	"ExchangeRates": true, "Corrections": true, "CorrectionParts": true, "Invoices": true, "Conversions": true,
 }
@@ -383,7 +382,15 @@ func addDelivery(t *testing.T, h *house) {
 		t.Fatal(err)
 	}
 	_, err = h.Pool.Exec(t.Context(), `
-		INSERT INTO report_supply_hour (hour, placement_id, no_fill, decisions) VALUES ($1, $2, '', 12), ($1, $2, 'no_bid', 4)`,
+		INSERT INTO report_audience_hour (hour, line_item_id, country, device, invalid, impressions, clicks, spend_micros)
+		VALUES ($1, $2, 'JP', 'mobile', '', 9, 1, 20000), ($1, $2, 'other', 'other', '', 1, 0, 0), ($1, $2, 'JP', 'other', 'bot', 2, 1, 0)`,
+		hour, h.lineItem.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Pool.Exec(t.Context(), `
+		INSERT INTO report_supply_hour (hour, placement_id, exchange_id, no_fill, decisions, impressions, viewables, clicks, wins, late_impressions, invalid, revenue_micros)
+		VALUES ($1, $2, 0, '', 12, 10, 5, 1, 0, 2, 3, 14000), ($1, $2, 0, 'no_bid', 4, 0, 0, 0, 0, 0, 0, 0), ($1, $2, 7, '', 3, 0, 0, 0, 2, 0, 0, 0)`,
 		hour, h.placement.ID)
 	if err != nil {
 		t.Fatal(err)

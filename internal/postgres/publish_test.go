@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/money"
@@ -197,60 +196,4 @@ func TestPublishableLeavesOutThePaused(t *testing.T) {
 		_, err := h.UpdatePlacement(t.Context(), postgres.System, h.placement)
 		return err
 	})
-}
-
-func TestReports(t *testing.T) {
-	t.Parallel()
-	db := newDB(t)
-	h, other := addHouse(t, db, "one"), addHouse(t, db, "two")
-	addDelivery(t, h)
-	addDelivery(t, other)
-	ctx := t.Context()
-	hour := start.Truncate(time.Hour).Add(time.Hour)
-	counts := postgres.Counts{Impressions: 10, Viewables: 5, Clicks: 1, LateImpressions: 2, Invalid: 3}
-	f := func(role ad.Role, filter postgres.ReportFilter, want ...postgres.ReportRow) {
-		t.Helper()
-		filter.From, filter.To = hours.From, hours.To
-		rows, freshness, err := db.ReportByHour(ctx, h.actor(role), filter)
-		if err != nil || !freshness.IsZero() {
-			t.Fatalf("%s: freshness %s, %v", role, freshness, err)
-		}
-		if diff := cmp.Diff(want, rows, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", role, diff)
-		}
-	}
-	row := func(h *house) postgres.ReportRow {
-		return postgres.ReportRow{Hour: hour, Advertiser: h.advertiser.ID, Campaign: h.campaign.ID, LineItem: h.lineItem.ID, Counts: counts}
-	}
-	bought, sold := row(h), postgres.ReportRow{Hour: hour, Placement: h.placement.ID, Counts: counts}
-	bought.Spend, sold.Revenue = 20000, 14000
-	all := bought
-	all.Revenue, all.Overage = 14000, 300
-	foreign := row(other)
-	foreign.Spend, foreign.Revenue, foreign.Overage = 20000, 14000, 300
-	f(ad.RoleOperator, postgres.ReportFilter{}, all, foreign)
-	f(ad.RoleOperator, postgres.ReportFilter{Placement: other.placement.ID}, foreign)
-	f(ad.RoleOperator, postgres.ReportFilter{Advertiser: h.advertiser.ID, Campaign: other.campaign.ID})
-	f(ad.RoleAdvertiser, postgres.ReportFilter{}, bought)
-	f(ad.RolePublisher, postgres.ReportFilter{}, sold)
-	f(ad.RoleReviewer, postgres.ReportFilter{})
-
-	if _, err := db.Pool.Exec(ctx, "UPDATE settlement SET watermark = $1", end); err != nil {
-		t.Fatal(err)
-	}
-	if _, freshness, err := db.ReportByHour(ctx, h.actor(ad.RoleOperator), hours); err != nil || !freshness.Equal(end) {
-		t.Errorf("freshness is %s, %v", freshness, err)
-	}
-	fill := must[[]postgres.FillRow](t)(db.FillByHour(ctx, h.actor(ad.RolePublisher), hours))
-	want := []postgres.FillRow{
-		{Hour: hour, Placement: h.placement.ID, Decisions: 12},
-		{Hour: hour, Placement: h.placement.ID, NoFill: "no_bid", Decisions: 4},
-	}
-	if diff := cmp.Diff(want, fill); diff != "" {
-		t.Errorf("fill (-want +got):\n%s", diff)
-	}
-	_, _, err := db.ReportByHour(ctx, h.actor(ad.RoleOperator), postgres.ReportFilter{From: start, To: end})
-	wantField(t, err, "from", ad.OutOfRange)
-	_, _, err = db.ReportByHour(ctx, h.actor(ad.RoleOperator), postgres.ReportFilter{From: end, To: start})
-	wantField(t, err, "to", ad.Order)
 }
