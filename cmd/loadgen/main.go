@@ -27,6 +27,7 @@ type Config struct {
 	Workers    int           `default:"32" help:"Visits under way at once."`
 	SeenShare  float64       `default:"0.8" help:"Share of filled decisions that become impressions."`
 	ClickShare float64       `default:"0.02" help:"Share of impressions that are clicked."`
+	BuyShare   float64       `default:"0.1" help:"Share of clicks that are followed by a conversion, if the landing URL has hy={conversion}."`
 }
 
 func main() {
@@ -46,9 +47,9 @@ func run(ctx context.Context, config Config) error {
 	}
 	visitors := traffic.Visitors{
 		DeliveryURL: config.URL, Placements: config.Placement, SeenShare: config.SeenShare, ClickShare: config.ClickShare,
-		Client: traffic.NewClient(config.Workers),
+		BuyShare: config.BuyShare, Client: traffic.NewClient(config.Workers),
 	}
-	var visits, filled, seen, clicked, failed atomic.Int64
+	var visits, filled, seen, clicked, bought, failed atomic.Int64
 	var last atomic.Pointer[error]
 	add := func(n *atomic.Int64, yes bool) {
 		if yes {
@@ -61,12 +62,13 @@ func run(ctx context.Context, config Config) error {
 		add(&filled, outcome.Filled)
 		add(&seen, outcome.Seen)
 		add(&clicked, outcome.Clicked)
+		add(&bought, outcome.Bought)
 		if err != nil && ctx.Err() == nil {
 			failed.Add(1)
 			last.Store(&err)
 		}
 	})
-	fmt.Printf("%d visits, %d filled, %d seen, %d clicked, %d failed\n", visits.Load(), filled.Load(), seen.Load(), clicked.Load(), failed.Load())
+	fmt.Printf("%d visits, %d filled, %d seen, %d clicked, %d bought, %d failed\n", visits.Load(), filled.Load(), seen.Load(), clicked.Load(), bought.Load(), failed.Load())
 	if err := last.Load(); err != nil {
 		return fmt.Errorf("the last failure: %w", *err)
 	}

@@ -26,17 +26,7 @@ func (p page) handler() http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		pageTemplate.Execute(w, p)
 	})
-	mux.HandleFunc("GET /landing/{advertiser}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		landingTemplate.Execute(w, r.PathValue("advertiser"))
-	})
+	mux.HandleFunc("GET /landing/{advertiser}", p.landing)
+	mux.HandleFunc("GET /landing/{advertiser}/thanks", p.thanks)
 	return mux
 }
-
-var landingTemplate = template.Must(template.New("landing").Parse(`<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.}}</title>
-<body style="font:18px/1.6 system-ui,sans-serif;max-width:36em;margin:12vh auto;padding:0 16px">
-<h1>Welcome to {{.}}</h1><p>You clicked an ad of the demo. An advertiser's own page would stand here.</p>
-<p><a href="/">Back to The Tailwind</a></p>
-`))

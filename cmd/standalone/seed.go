@@ -109,7 +109,8 @@ func (s seeder) buy(a advertiser) error {
 			return fmt.Errorf("%s: %w", item.name, err)
 		}
 		for _, shape := range item.creatives {
-			if err := s.create(a, lineItem, shape); err != nil {
+			landing := fmt.Sprintf("%s/landing/%s?id=%d&hy={conversion}", s.demoURL, a.key, buyer.ID)
+			if err := s.create(a, lineItem, landing, shape); err != nil {
 				return fmt.Errorf("%s, creative %s: %w", item.name, shape, err)
 			}
 		}
@@ -118,8 +119,8 @@ func (s seeder) buy(a advertiser) error {
 }
 
 // create makes one creative, submits it and approves it.
-func (s seeder) create(a advertiser, lineItem ad.LineItem, shape string) error {
-	revision := ad.Revision{LandingURL: s.demoURL + "/landing/" + a.key}
+func (s seeder) create(a advertiser, lineItem ad.LineItem, landing, shape string) error {
+	revision := ad.Revision{LandingURL: landing}
 	if _, err := fmt.Sscanf(shape, "%dx%d", &revision.Width, &revision.Height); err != nil {
 		return err
 	}

@@ -8,21 +8,23 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 )
 
 // Visitors are people on a publisher's pages: they ask for an ad in a placement,
-// some see it, some of those click.
+// some see it, some of those click, some of those buy.
 type Visitors struct {
 	DeliveryURL string   // http://host:port
 	Placements  []string // ids, one drawn for each visit
 	SeenShare   float64  // of decisions that become impressions, 0 to 1
 	ClickShare  float64  // of impressions that are clicked, 0 to 1
+	BuyShare    float64  // of clicks that are followed by a conversion, 0 to 1, where the landing URL has a token as parameter hy
 	Client      *http.Client
 }
 
 // Outcome is what one visit came to.
 type Outcome struct {
-	Filled, Seen, Clicked bool
+	Filled, Seen, Clicked, Bought bool
 }
 
 // agents are what the visitors browse with, common ones of each device type.
@@ -83,8 +85,8 @@ func (v *Visitors) Visit(ctx context.Context) (Outcome, error) {
 	if rand.Float64() >= v.SeenShare {
 		return outcome, nil
 	}
-	for _, url := range response.Decisions[0].Impressions {
-		if err := v.get(ctx, url, agent, http.StatusOK); err != nil {
+	for _, address := range response.Decisions[0].Impressions {
+		if _, err := v.get(ctx, address, agent, http.StatusOK); err != nil {
 			return outcome, err
 		}
 	}
@@ -92,8 +94,31 @@ func (v *Visitors) Visit(ctx context.Context) (Outcome, error) {
 	if rand.Float64() >= v.ClickShare {
 		return outcome, nil
 	}
+	landing, err := v.get(ctx, response.Decisions[0].Click, agent, http.StatusFound)
+	if err != nil {
+		return outcome, err
+	}
 	outcome.Clicked = true
-	return outcome, v.get(ctx, response.Decisions[0].Click, agent, http.StatusFound)
+	if rand.Float64() < v.BuyShare {
+		outcome.Bought, err = v.buy(ctx, landing)
+	}
+	return outcome, err
+}
+
+// buy reports an order as the advertiser's server does, by the token that the
+// landing page was called with. It tells whether there was one.
+func (v *Visitors) buy(ctx context.Context, landing string) (bool, error) {
+	page, err := url.Parse(landing)
+	if err != nil {
+		return false, err
+	}
+	token := page.Query().Get("hy")
+	if token == "" {
+		return false, nil
+	}
+	address := fmt.Sprintf("%s/t/x/%s?order=%016x&value=%d.90", v.DeliveryURL, token, rand.Uint64(), 19+10*rand.IntN(6))
+	_, err = v.get(ctx, address, "shop/1.0", http.StatusOK)
+	return err == nil, err
 }
 
 func (v *Visitors) post(ctx context.Context, path string, body, into any) error {
@@ -117,22 +142,22 @@ func (v *Visitors) post(ctx context.Context, path string, body, into any) error 
 	return json.NewDecoder(response.Body).Decode(into)
 }
 
-// get calls a tracking URL and does not follow where a click leads.
-func (v *Visitors) get(ctx context.Context, url, agent string, want int) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// get calls a tracking URL. Where a click leads is returned and not followed.
+func (v *Visitors) get(ctx context.Context, address, agent string, want int) (location string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	request.Header.Set("User-Agent", agent)
 	response, err := v.Client.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer drain(response)
 	if response.StatusCode != want {
-		return fmt.Errorf("GET %.60s: %s", url, response.Status)
+		return "", fmt.Errorf("GET %.60s: %s", address, response.Status)
 	}
-	return nil
+	return response.Header.Get("Location"), nil
 }
 
 // drain reads a body to its end, so that the connection can be used again.
