@@ -224,6 +224,7 @@ func TestLandingURLs(t *testing.T) {
 	f("http://a.example:8080/x?y=z#f")
 	f("HTTPS://例え.jp/色?q=赤")
 	f("https://a.example/" + strings.Repeat("x", 2030))
+	f("https://a.example/?hy={conversion}#{conversion}")
 	f("", "landing_url required")
 	f("https://a.example/"+strings.Repeat("x", 2031), "landing_url too_long")
 	for _, bad := range []string{
@@ -231,6 +232,7 @@ func TestLandingURLs(t *testing.T) {
 		"https:///path", "https://", "https://:80/", `https:\\evil.example`, `https://a.example\@evil.example`,
 		"https://user@a.example", "https://user:pw@a.example", "https://a.example/\r\nSet-Cookie: x", "https://a.example/\x00",
 		" https://a.example", "https://a.example /", "https://a.example/\u202e", "https://a.example/\xff", "https://a.example:port/", "%zz://",
+		"https://a.example/{conversion}", "https://a.example/%7Bconversion%7D/?hy={conversion}", "https://{conversion}.example/",
 	} {
 		f(bad, "landing_url bad_syntax")
 	}

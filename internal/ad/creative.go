@@ -153,6 +153,8 @@ func (c *checks) landing(field, text string) {
 		c.fail(field, BadSyntax, "has to be an address that begins with http:// or https:// and a host")
 	case u.User != nil:
 		c.fail(field, BadSyntax, "must not carry a user name or password")
+	case strings.Contains(u.Path, "{conversion}"):
+		c.fail(field, BadSyntax, "has {conversion} in its path, where it stays as it is: put it into the query, as in ?hy={conversion}")
 	}
 }
 
