@@ -35,7 +35,10 @@ func bare(args []string) error {
 	server := &fasthttp.Server{
 		NoDefaultServerHeader: true,
 		Handler: func(ctx *fasthttp.RequestCtx) {
-			n, err := ctx.QueryArgs().GetUint("n")
+			n, err := 0, error(nil)
+			if len(answers) > 1 { // else it is the answer to everything
+				n, err = ctx.QueryArgs().GetUint("n")
+			}
 			if err != nil || n >= len(answers) {
 				ctx.SetStatusCode(fasthttp.StatusNotFound)
 				return

@@ -176,17 +176,22 @@ func record(ctx context.Context, p *pair) ([]answer, error) {
 		if response.StatusCode != http.StatusOK {
 			return nil, fmt.Errorf("decision: %s: %s", response.Status, text)
 		}
-		a := answer{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Body: text}
-		for name := range response.Header {
-			switch name {
-			case "Content-Type", "Content-Length", "Date":
-			default:
-				a.Headers = append(a.Headers, [2]string{name, response.Header.Get(name)})
-			}
-		}
-		answers = append(answers, a)
+		answers = append(answers, answerOf(response, text))
 	}
 	return answers, nil
+}
+
+// answerOf is a response as the yardstick repeats it.
+func answerOf(response *http.Response, body []byte) answer {
+	a := answer{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Body: body}
+	for name := range response.Header {
+		switch name {
+		case "Content-Type", "Content-Length", "Date":
+		default:
+			a.Headers = append(a.Headers, [2]string{name, response.Header.Get(name)})
+		}
+	}
+	return a
 }
 
 // throughput alternates runs of both servers.

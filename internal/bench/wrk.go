@@ -41,19 +41,32 @@ type load struct {
 	cpuUS float64 // server microseconds a request
 }
 
-// wrk loads a server for a while and also reads the server's processor time.
+// loadScript is one run of wrk: its Lua script, the variable that tells the
+// script where its requests are, and the size of the load.
+type loadScript struct {
+	text, env   string
+	connections int
+	duration    time.Duration
+}
+
+// wrk loads a server with the recorded requests.
 func (b *bench) wrk(ctx context.Context, s *server, connections int, duration time.Duration, bodies string) (load, error) {
+	return b.drive(ctx, s, loadScript{script, "BENCH_BODIES=" + bodies, connections, duration})
+}
+
+// drive loads a server for a while and also reads the server's processor time.
+func (b *bench) drive(ctx context.Context, s *server, l loadScript) (load, error) {
 	lua := filepath.Join(b.dir, "requests.lua")
-	if err := os.WriteFile(lua, []byte(script), 0o644); err != nil {
+	if err := os.WriteFile(lua, []byte(l.text), 0o644); err != nil {
 		return load{}, err
 	}
 	before, err := s.cpu()
 	if err != nil {
 		return load{}, err
 	}
-	cmd := exec.CommandContext(ctx, "taskset", "-c", loadCore, "wrk", "-t1", fmt.Sprintf("-c%d", connections),
-		fmt.Sprintf("-d%ds", int(duration.Seconds())), "-s", lua, s.url)
-	cmd.Env = append(os.Environ(), "BENCH_BODIES="+bodies)
+	cmd := exec.CommandContext(ctx, "taskset", "-c", loadCore, "wrk", "-t1", fmt.Sprintf("-c%d", l.connections),
+		fmt.Sprintf("-d%ds", int(l.duration.Seconds())), "-s", lua, s.url)
+	cmd.Env = append(os.Environ(), l.env)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return load{}, fmt.Errorf("wrk (make deps installs it): %w\n%s", err, out)
