@@ -95,7 +95,9 @@ func (db *DB) FoldLeases(ctx context.Context, horizon time.Time, limit int) (int
 // RemovableSegments returns up to limit segments, beyond after in the order of
 // their keys, that nothing needs any more: settled, all that is in them logged and
 // settled before this moment, their days reconciled without a difference, and
-// their hours in the lake if there is one. Segments that were skipped stay, and
+// their hours in the lake if there is one. Their days are those that anything was
+// counted in, from the day before: events come up to a day after the decision that
+// reports date them by; to the day after, as it begins earlier elsewhere. Segments that were skipped stay, and
 // so does the whole of a stream that stands still: they are the only trace.
 func (db *DB) RemovableSegments(ctx context.Context, before time.Time, after SegmentKey, limit int) ([]SegmentKey, error) {
 	found, err := many(ctx, db.Pool, scanSegmentKey, `
@@ -106,9 +108,11 @@ func (db *DB) RemovableSegments(ctx context.Context, before time.Time, after Seg
 			AND s.skipped = '' AND p.stalled = '' AND s.seq <= p.applied_segment
 			AND (SELECT halted = '' FROM settlement)
 			AND (s.first_at IS NULL OR (NOT EXISTS (
-				SELECT FROM generate_series((s.first_at AT TIME ZONE 'UTC')::date, (s.last_at AT TIME ZONE 'UTC')::date, interval '1 day') AS n (day)
+				SELECT FROM generate_series((s.first_at AT TIME ZONE 'UTC')::date - 1, (s.last_at AT TIME ZONE 'UTC')::date + 1, interval '1 day') AS n (day)
 				WHERE COALESCE((SELECT r.differences <> '[]' FROM reconciliation r
-					WHERE r.day = n.day::date ORDER BY r.at DESC, r.id DESC LIMIT 1), true))
+					WHERE r.day = n.day::date ORDER BY r.at DESC, r.id DESC LIMIT 1),
+					EXISTS (SELECT FROM report_status h WHERE h.hour >= n.day::date::timestamp AT TIME ZONE 'UTC'
+						AND h.hour < (n.day::date + 1)::timestamp AT TIME ZONE 'UTC')))
 			AND (NOT EXISTS (SELECT FROM lake_part) OR NOT EXISTS (
 				SELECT FROM generate_series(date_trunc('hour', s.first_at, 'UTC'), date_trunc('hour', s.last_at, 'UTC'), interval '1 hour') AS n (hour)
 				WHERE NOT EXISTS (SELECT FROM lake_part l

@@ -151,7 +151,8 @@ func TestRemovableSegments(t *testing.T) {
 		exec(t, db, "INSERT INTO process (id, started_at, applied_segment) VALUES ($1, $2, 1)", p, old)
 		exec(t, db, `INSERT INTO segment (process_id, seq, sha256, records, first_at, last_at, batch, applied_at)
 			VALUES ($1, 1, '', 3, $2::timestamptz - interval '13 hours', $2, 5, $2)`, p, old)
-		exec(t, db, "INSERT INTO reconciliation (day, events, charged_micros, differences, losses) SELECT $1::date - n, 1, 1, '[]', '[]' FROM generate_series(0, 1) n", old)
+		exec(t, db, "INSERT INTO reconciliation (day, events, charged_micros, differences, losses) SELECT $1::date + n, 1, 1, '[]', '[]' FROM generate_series(-2, 1) n", old)
+		exec(t, db, "INSERT INTO report_status (hour) SELECT $1::timestamptz + make_interval(days => n) FROM generate_series(-9, 9) n", old)
 		exec(t, db, `INSERT INTO lake_part (hour, part, after_batch, through_batch, written_at)
 			SELECT date_trunc('hour', $1::timestamptz, 'UTC') - make_interval(hours => n), 0, 0, 5, $1 FROM generate_series(0, 13) n`, old)
 		exec(t, db, change, args...)
@@ -166,7 +167,10 @@ func TestRemovableSegments(t *testing.T) {
 	f(0, "its stream stands still", "UPDATE process SET stalled = 'torn'")
 	f(0, "not applied", "UPDATE process SET applied_segment = 0")
 	f(0, "halted", "UPDATE settlement SET halted = 'why'")
-	f(0, "a day is not reconciled", "DELETE FROM reconciliation WHERE day = $1::date - 1", old)
+	for n := -2; n <= 1; n++ {
+		f(0, "a day is not reconciled", "DELETE FROM reconciliation WHERE day = $1::date + $2::int", old, n)
+	}
+	f(1, "a day on which nothing was counted", "WITH x AS (DELETE FROM report_status WHERE hour = $1) DELETE FROM reconciliation WHERE day = $1::date", old)
 	f(0, "a day differs", "INSERT INTO reconciliation (day, events, charged_micros, differences, losses) VALUES ($1, 1, 1, '[{}]', '[]')", old)
 	f(1, "a day no longer differs", "INSERT INTO reconciliation (day, at, events, charged_micros, differences, losses) VALUES ($1, '2020-01-01', 1, 1, '[{}]', '[]')", old)
 	f(0, "an hour is not in the lake", "DELETE FROM lake_part WHERE hour = date_trunc('hour', $1::timestamptz, 'UTC') - interval '13 hours'", old)
