@@ -166,9 +166,9 @@ func (w *World) Ship(s *Stream) {
 	s.Pending = nil
 }
 
-// TryGrant asks for a lease of so many impressions; what is granted is opened in the log.
+// TryGrant asks for a lease of so many impressions, no fewer; what is granted is opened in the log.
 func (w *World) TryGrant(s *Stream, lineItem ad.ID, impressions int64) (postgres.Grant, error) {
-	want := postgres.Want{Lease: w.NewULID(), LineItem: lineItem, Micros: Price * money.Micros(impressions), Impressions: impressions}
+	want := postgres.Want{Lease: w.NewULID(), LineItem: lineItem, Micros: Price * money.Micros(impressions), Impressions: impressions, Least: impressions}
 	grants, err := w.DB.Grant(background, s.Process, []postgres.Want{want}, w.Bank)
 	if err != nil {
 		return postgres.Grant{}, err
