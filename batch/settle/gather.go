@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -71,7 +72,8 @@ func (f *follower) gather(ctx context.Context, processes []postgres.Process) gat
 	budget.Store(f.cfg.batchBytes)
 	group := new(errgroup.Group)
 	group.SetLimit(readers)
-	for _, p := range processes {
+	for _, i := range rand.Perm(len(processes)) { // nobody is always the last
+		p := processes[i]
 		group.Go(func() error {
 			r := f.reader()
 			segments, err := r.readStream(ctx, p, &budget)

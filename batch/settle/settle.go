@@ -130,6 +130,7 @@ type follower struct {
 	seen           bool                    // all that the bucket held at some moment of this session is settled
 	asked          map[ulid.ULID]time.Time // when a process that is silent was last asked for
 	idle           sync.Pool               // of *reader
+	ahead          *ahead                  // the next batch, while this one is written; nil: none is fetched
 	trouble        string                  // the last error logged, so that a lasting one is logged once
 }
 
@@ -152,6 +153,7 @@ func newFollower(cfg Config, settler *postgres.Settler) *follower {
 }
 
 func (f *follower) close(ctx context.Context) {
+	f.ahead.drop()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
 	_ = f.settler.Close(ctx) // the server notices a session that went without a word
@@ -211,9 +213,14 @@ func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	found := f.gather(ctx, f.due(processes, all))
+	found := f.next(ctx, processes, all)
+	if found.full {
+		f.fetchAhead(ctx, processes, found)
+	}
 	if len(found.segments) > 0 {
 		if err := f.apply(ctx, found.segments); err != nil {
+			f.ahead.drop()
+			f.ahead = nil
 			return false, err
 		}
 	}
