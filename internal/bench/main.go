@@ -35,10 +35,11 @@ var figures = slices.Concat(targets, settling, []figure{
 	{[]string{"catalog.compile_1m_seconds", "catalog.bytes_per_line_item", "catalog.ready_100k_seconds"}, func(ctx context.Context, b *bench) error { return b.catalogs(ctx) }},
 	{throughputFigures("1k"), func(ctx context.Context, b *bench) error { return b.decisions(ctx, 1_000, "1k") }},
 	{slices.Concat(throughputFigures("100k"), latencyFigures), func(ctx context.Context, b *bench) error { return b.decisions(ctx, 100_000, "100k") }},
+	{lakeFigures, func(ctx context.Context, b *bench) error { return b.lake(ctx) }},
 })
 
 // parts are what runs as a process of its own: bench PART ARGUMENTS.
-var parts = map[string]func([]string) error{"bare": bare, "catalog": catalogPart, "load": loadPart, "settle": settlePart}
+var parts = map[string]func([]string) error{"bare": bare, "catalog": catalogPart, "lake": lakePart, "load": loadPart, "settle": settlePart}
 
 // bench is one run.
 type bench struct {
