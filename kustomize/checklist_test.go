@@ -270,12 +270,57 @@ func checkCronJobs(t *testing.T, r *rendered) {
 	if err != nil || turn != 10*time.Minute-15*time.Second {
 		t.Errorf("settle follows for %s (%v), want 15 s less than its slot", turn, err)
 	}
+	checkSchedules(t, r)
 	job := settle.Spec.JobTemplate.Spec
 	if *job.Parallelism != 2 || *job.Completions != 2 {
 		t.Errorf("settle has %d pods for %d ends, want 2: one works, one waits", *job.Parallelism, *job.Completions)
 	}
 	if deadline := seconds(job.ActiveDeadlineSeconds); deadline < turn || deadline > 15*time.Minute {
 		t.Errorf("settle's turn of %s is cut at %s", turn, deadline)
+	}
+}
+
+var (
+	jobOfBatch = regexp.MustCompile(`\{Name: "([a-z]+)", Timeout: ([^,]+), (Schedule: "([^"]+)"|Follow)`)
+	everyOf    = map[string]string{"publish": "PUBLISH_EVERY", "lake": "LAKE_EVERY", "rollup": "ROLLUP_EVERY"}
+)
+
+// checkSchedules compares the CronJobs with the jobs that batch has, read from its
+// source: none is forgotten, each starts as often as batch expects it to, or its
+// misses would not be noticed, and none is cut off before its own time is over.
+func checkSchedules(t *testing.T, r *rendered) {
+	t.Helper()
+	source, err := os.ReadFile("../batch/batch.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := jobOfBatch.FindAllStringSubmatch(string(source), -1)
+	if len(jobs) < 6 || len(jobs) != len(r.cronJobs) {
+		t.Errorf("batch has %d jobs, the manifests %d CronJobs", len(jobs), len(r.cronJobs))
+	}
+	for _, job := range jobs {
+		name, schedule := job[1], job[4]
+		c := named(t, r.cronJobs, name)
+		if args := c.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Args; !slices.Equal(args, []string{"run", name}) {
+			t.Errorf("%s runs %q", name, args)
+		}
+		if strings.HasPrefix(schedule, "@every ") { // then a setting says how often
+			cluster, err := cron.ParseStandard(c.Spec.Schedule)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := cluster.Next(time.Now())
+			want := cluster.Next(first).Sub(first)
+			if got, err := time.ParseDuration(named(t, r.configs, "batch").Data[everyOf[name]]); err != nil || got != want {
+				t.Errorf("%s is %s, its CronJob starts every %s (%v)", everyOf[name], got, want, err)
+			}
+		} else if schedule != "" && schedule != c.Spec.Schedule {
+			t.Errorf("%s starts at %q, batch expects %q", name, c.Spec.Schedule, schedule)
+		}
+		hours := map[string]time.Duration{"time.Hour": time.Hour, "6 * time.Hour": 6 * time.Hour}[job[2]]
+		if deadline := seconds(c.Spec.JobTemplate.Spec.ActiveDeadlineSeconds); deadline <= hours {
+			t.Errorf("%s may take %s and is cut at %s", name, hours, deadline)
+		}
 	}
 }
 

@@ -118,6 +118,9 @@ func TestSettingsNeeded(t *testing.T) {
 	f("admin", "LISTEN", "DATABASE_URL", "BUCKET_URL", "PUBLIC_URL", "DELIVERY_URL", "DELIVERY_OPS_URL", "ASSET_URL", "TRUSTED_PROXIES", "COOKIE_SECURE")
 	f("publish", "DATABASE_URL", "BUCKET_URL", "CURRENCY")
 	f("settle", "DATABASE_URL", "BUCKET_URL", "FOLLOW_FOR")
+	for _, job := range []string{"lake", "rollup", "reconcile", "retain"} {
+		f(job, "DATABASE_URL", "BUCKET_URL", "CURRENCY")
+	}
 	f("migrate", "DATABASE_URL")
 }
 
