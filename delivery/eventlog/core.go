@@ -8,7 +8,7 @@ import (
 
 // Limits are the durations and sizes that [Core] decides by.
 type Limits struct {
-	CommitWait    time.Duration // a durable record waits at most this long for company
+	CommitWait    time.Duration // a durable record waits at most this long for company, once the disk is free
 	CommitRecords int           // and not at all once this many have gathered
 	TelemetryWait time.Duration // telemetry alone waits this long before it costs a sync
 	RotateEvery   time.Duration // a segment is closed this long after its first record
@@ -241,6 +241,11 @@ func (c *Core) done(now time.Time, in Input) Output {
 	c.failures = 0
 	if c.records == 0 {
 		c.firstAt, c.begun = flight.firstAt, now
+	}
+	if g := &c.gathered; g.durable {
+		// Who came during the commit has waited for the disk, not for company. At once
+		// it would be half a batch, and a busy process would sync twice as often.
+		g.due = now.Add(c.limits.CommitWait)
 	}
 	c.created = true
 	c.records += flight.records

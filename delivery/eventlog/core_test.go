@@ -37,9 +37,10 @@ func TestCore(t *testing.T) {
 	f(1, durable(1), Output{At: after(1)}) // gathers while the sync is under way
 	f(5, tick, Output{})
 	f(6, done, Output{})
-	f(6, tick, Output{Op: Commit, Seq: 1})
-	f(7, done, Output{})
-	f(7, tick, Output{Wake: after(2006)})
+	f(6, tick, Output{Wake: after(7)}) // waits for company from when the disk is free
+	f(7, tick, Output{Op: Commit, Seq: 1})
+	f(8, done, Output{})
+	f(8, tick, Output{Wake: after(2006)})
 	f(2006, tick, Output{Op: Rotate, Seq: 1}) // by age
 	f(2006, tick, Output{})                   // idle: no segment is begun
 	f(3000, durable(2000), Output{At: after(2000), Notify: true})

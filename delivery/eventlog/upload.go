@@ -41,10 +41,12 @@ func put(ctx context.Context, bucket *blob.Bucket, s *stream, seq uint64, body [
 }
 
 func upload(ctx context.Context, bucket *blob.Bucket, key string, body []byte, create bool) error {
-	sum := md5.Sum(body)
-	return bucket.Upload(ctx, key, bytes.NewReader(body), &blob.WriterOptions{
-		ContentType: "application/octet-stream", ContentMD5: sum[:], IfNotExist: create,
-	})
+	options := blob.WriterOptions{ContentType: "application/octet-stream", IfNotExist: create}
+	if !isFolder(bucket) { // whose bytes are compared one by one below, and which keeps no sum
+		sum := md5.Sum(body)
+		options.ContentMD5 = sum[:]
+	}
+	return bucket.Upload(ctx, key, bytes.NewReader(body), &options)
 }
 
 // same compares the object with body: by size and MD5 where the bucket keeps
@@ -57,7 +59,8 @@ func same(ctx context.Context, bucket *blob.Bucket, key string, body []byte) (bo
 	if attributes.Size != int64(len(body)) {
 		return false, nil
 	}
-	if sum := md5.Sum(body); len(attributes.MD5) > 0 {
+	if len(attributes.MD5) > 0 {
+		sum := md5.Sum(body)
 		return bytes.Equal(attributes.MD5, sum[:]), nil
 	}
 	there, err := bucket.ReadAll(ctx, key)
