@@ -26,6 +26,8 @@ func TestTagAsks(t *testing.T) {
 		"US Privacy: " + page + "&us_privacy=1YNN",
 		"Global Privacy Control: " + page + "&gpc=1",
 		"too long: &gdpr_consent=unknown",
+		// What was not recorded is repeated; cookies are for impressions only.
+		"calls: /t/i/1 include, /t/i/2 include, /t/v/1 omit, /t/i/2 include",
 	}
 	out, err := exec.Command("node", "testdata/tag.mjs").CombinedOutput()
 	if err != nil {

@@ -1,5 +1,5 @@
 // Runs the publishers' tag on a page of stubs and writes the address that it asks
-// for an ad, one line a case.
+// for an ad, one line a case; then how it calls the tracking URLs.
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
 
@@ -35,6 +35,28 @@ for (const [name, [page, attributes]] of Object.entries(cases)) {
   console.log(name + ": " + address.replace("https://ads.example/v1/ad?format=json&placement=2", ""));
 }
 
+const calls = [];
+await new Promise((resolve) => {
+  const filled = { impressions: ["/t/i/1", "/t/i/2"], viewables: ["/t/v/1"], html: "", width: 300, height: 250 };
+  const frame = { style: {}, setAttribute() {}, addEventListener: (name, loaded) => setTimeout(loaded) };
+  run({
+    document: { createElement: () => frame, addEventListener() {}, removeEventListener() {}, visibilityState: "visible" },
+    IntersectionObserver: class {
+      constructor(seen) { this.seen = seen; }
+      observe() { setTimeout(() => this.seen([{ isIntersecting: true, intersectionRatio: 1 }])); }
+      disconnect() {}
+    },
+    fetch(address, options) {
+      if (address.startsWith("https:")) return Promise.resolve({ ok: true, json: () => Promise.resolve({ decisions: [filled] }) });
+      calls.push(`${address} ${options.credentials}`);
+      if (address === "/t/i/2" && calls.length === 2) return Promise.resolve({ status: 503 });
+      if (calls.length === 4) resolve();
+      return Promise.resolve({ status: 200, arrayBuffer: () => Promise.resolve() });
+    },
+  }, {}, () => {});
+});
+console.log("calls: " + calls.join(", "));
+
 function run(page, attributes, resolve) {
   const own = { "data-hayate-placement": "2", "data-hayate-lazy": "off", ...attributes };
   const slot = {
@@ -44,7 +66,6 @@ function run(page, attributes, resolve) {
   const script = { src: "https://ads.example/tag.js", getAttribute: () => null, hasAttribute: () => false };
   const window = {
     location: { protocol: "https:", origin: "https://news.example", pathname: "/sports/a" }, navigator: {},
-    document: { currentScript: script, readyState: "complete", querySelectorAll: () => [slot] },
     setTimeout, clearTimeout, console, CustomEvent: class {},
     fetch(address) {
       resolve(address);
@@ -52,6 +73,7 @@ function run(page, attributes, resolve) {
     },
     ...page,
   };
+  window.document = { currentScript: script, readyState: "complete", querySelectorAll: () => [slot], ...page.document };
   window.window = window;
   vm.runInNewContext(tag, window);
 }
