@@ -18,16 +18,31 @@ type advertiserInput struct {
 	Name     string `json:"name" doc:"1 to 200 characters." example:"Sakura Tea"`
 	Domain   string `json:"domain" doc:"What it advertises, as a domain." example:"sakura-tea.example"`
 	TimeZone string `json:"time_zone" doc:"IANA name; its days are the days of daily budgets." example:"Asia/Tokyo"`
-	Status   string `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
-	Version  int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
+	// Windows that are left out are the usual ones.
+	ClickWindowDays *int   `json:"click_window_days,omitempty" doc:"For how many days after a click a conversion counts, 1 to 90; 30 unless given."`
+	ViewWindowDays  *int   `json:"view_window_days,omitempty" doc:"For how many days after an impression without a click, 0 to 30; 0: only clicks count; 1 unless given."`
+	Status          string `json:"status,omitempty" enum:"active,paused,archived" doc:"active unless given; archived is final."`
+	Version         int64  `json:"version,omitempty" doc:"Of an edit: the version it was made from."`
 }
 
 func (in advertiserInput) advertiser() ad.Advertiser {
-	return ad.Advertiser{Name: in.Name, Domain: in.Domain, TimeZone: in.TimeZone, Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version}}
+	days := func(given *int, usual int) int {
+		if given == nil {
+			return usual
+		}
+		return *given
+	}
+	return ad.Advertiser{
+		Name: in.Name, Domain: in.Domain, TimeZone: in.TimeZone, Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
+		ClickWindowDays: days(in.ClickWindowDays, ad.DefaultClickWindowDays), ViewWindowDays: days(in.ViewWindowDays, ad.DefaultViewWindowDays),
+	}
 }
 
 func advertiserInputOf(a ad.Advertiser) advertiserInput {
-	return advertiserInput{Name: a.Name, Domain: a.Domain, TimeZone: a.TimeZone, Status: string(a.Status), Version: a.Version}
+	return advertiserInput{
+		Name: a.Name, Domain: a.Domain, TimeZone: a.TimeZone, Status: string(a.Status), Version: a.Version,
+		ClickWindowDays: &a.ClickWindowDays, ViewWindowDays: &a.ViewWindowDays,
+	}
 }
 
 // saveAdvertiser creates an advertiser, or changes the one with this id.
@@ -71,7 +86,22 @@ func (in advertiserInput) form(p problems, action string) views.Form {
 		zone.Options = append(zone.Options, views.Option{Value: in.TimeZone, Text: in.TimeZone})
 	}
 	domain := p.hint(p.required("domain", "advertiser.domain", "text", in.Domain), "advertiser.domain_hint")
-	return p.form(action, in.Version, views.Section{Fields: []views.Field{p.required("name", "noun.name", "text", in.Name), domain, zone}})
+	return p.form(action, in.Version,
+		views.Section{Fields: []views.Field{p.required("name", "noun.name", "text", in.Name), domain, zone}},
+		views.Section{Title: p.t("conversion.title"), Fields: []views.Field{
+			p.hint(p.days("click_window_days", "advertiser.click_window", in.ClickWindowDays, ad.DefaultClickWindowDays), "advertiser.click_window_hint"),
+			p.hint(p.days("view_window_days", "advertiser.view_window", in.ViewWindowDays, ad.DefaultViewWindowDays), "advertiser.view_window_hint"),
+		}})
+}
+
+// days is a field for a number of days.
+func (p problems) days(name, key string, given *int, usual int) views.Field {
+	if given != nil {
+		usual = *given
+	}
+	f := p.field(name, key, "number", fmt.Sprint(usual))
+	f.Suffix = p.t("advertiser.days")
+	return f
 }
 
 func (c *console) advertisersPage(w http.ResponseWriter, r *http.Request) error {
@@ -122,9 +152,21 @@ func (c *console) advertiserPage(w http.ResponseWriter, r *http.Request) error {
 		{Name: views.T(lang, "advertiser.domain"), Value: a.Domain},
 		{Name: views.T(lang, "advertiser.time_zone"), Value: a.TimeZone},
 		{Name: views.T(lang, "noun.id"), Value: fmt.Sprint(a.ID)},
-	}, stampDetails(lang, a.Stamp, ch.zone)...)
+	}, append(c.moneyDetails(ctx, a), stampDetails(lang, a.Stamp, ch.zone)...)...)
 	table := c.campaignTable(ctx, ch, campaigns)
 	return c.show(w, r, views.Thing(p, details, []views.Table{table}))
+}
+
+// moneyDetails lead to what those who pay may see.
+func (c *console) moneyDetails(ctx context.Context, a ad.Advertiser) []views.Detail {
+	lang := views.From(ctx).Language
+	details := windowDetails(lang, a)
+	if !mayEditDemand(ctx) {
+		return details
+	}
+	return append(details,
+		views.Detail{Name: views.T(lang, "conversion.title"), Value: views.T(lang, "conversion.how"), URL: conversionsPath(a.ID)},
+		views.Detail{Name: views.T(lang, "nav.invoices"), Value: views.T(lang, "invoice.show"), URL: fmt.Sprintf("/invoices?advertiser_id=%d", a.ID)})
 }
 
 func (c *console) newAdvertiserPage(w http.ResponseWriter, r *http.Request) error {

@@ -84,6 +84,7 @@ func (c *console) api(mux *http.ServeMux) huma.API {
 	c.apiAccount(api)
 	c.apiReport(api)
 	c.apiWhy(api)
+	c.apiCredits(api)
 	c.apiJobs(api)
 	mux.Handle("/", c.nothingHere(mux))
 	return api

@@ -47,8 +47,8 @@ func requiredText(field string) string {
 // What fields hold that are strings in JSON because numbers would lose digits, or
 // have no type of their own there.
 var (
-	amountFields = []string{"cpm", "lifetime_budget", "daily_budget", "floor"}
-	momentFields = []string{"starts_at", "ends_at"}
+	amountFields = []string{"cpm", "lifetime_budget", "daily_budget", "floor", "charged", "revenue"}
+	momentFields = []string{"starts_at", "ends_at", "from", "to"}
 )
 
 // schemaText translates one of huma's messages, with its code.

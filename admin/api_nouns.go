@@ -19,12 +19,15 @@ type advertiserBody struct {
 	Name     string `json:"name"`
 	Domain   string `json:"domain"`
 	TimeZone string `json:"time_zone"`
-	Status   string `json:"status"`
+	// The windows within which conversions count.
+	ClickWindowDays int    `json:"click_window_days"`
+	ViewWindowDays  int    `json:"view_window_days"`
+	Status          string `json:"status"`
 	StampBody
 }
 
 func advertiserBodyOf(a ad.Advertiser) advertiserBody {
-	return advertiserBody{a.ID, a.Name, a.Domain, a.TimeZone, string(a.Status), stampBody(a.Stamp)}
+	return advertiserBody{a.ID, a.Name, a.Domain, a.TimeZone, a.ClickWindowDays, a.ViewWindowDays, string(a.Status), stampBody(a.Stamp)}
 }
 
 type campaignBody struct {

@@ -39,8 +39,11 @@ var documentedAPI = map[string]string{
 	"GET /api/v1/users/{id}": "o2 r4 a4 p4", "PUT /api/v1/users/{id}": "o2 r4 a4 p4",
 	"GET /api/v1/exchange-rates": "o2 r3 a3 p3", "PUT /api/v1/exchange-rates/{currency}": "ov r3 a3 p3", "DELETE /api/v1/exchange-rates/{currency}": "ov rv av pv",
 	"GET /api/v1/line-items/{id}/exposure": "o2 r2 a4 p4", "GET /api/v1/line-items/{id}/why": "o2 r3 a4 p4",
-	"GET /api/v1/jobs": "o2 r3 a3 p3",
-	"GET /api/v1/me":   "o2 r2 a2 p2", "GET /api/v1/report": "o2 r3 a2 p3", "GET /api/v1/supply": "ov r3 a3 p2",
+	"GET /api/v1/jobs":        "o2 r3 a3 p3",
+	"GET /api/v1/corrections": "o2 r2 a2 p2", "GET /api/v1/corrections/{id}": "o2 r4 a4 p4",
+	"POST /api/v1/corrections/preview": "o2 r3 a3 p3", "POST /api/v1/corrections": "ov r3 a3 p3",
+	"GET /api/v1/invoices": "ov r2 a2 p2", "GET /api/v1/invoices/{id}/{month}": "o2 r4 a4 p4", "GET /api/v1/advertisers/{id}/conversions": "o2 r3 a4 p3",
+	"GET /api/v1/me": "o2 r2 a2 p2", "GET /api/v1/report": "o2 r3 a2 p3", "GET /api/v1/supply": "ov r3 a3 p2",
 }
 
 var apiStatus = map[byte]int{'2': 200, '3': http.StatusForbidden, '4': http.StatusNotFound, 'v': http.StatusUnprocessableEntity}
@@ -62,11 +65,12 @@ func apiBody(operation string, x things) any {
 		"line-items":  {"name": "Stolen", "starts_at": "2026-04-01T09:00", "cpm": "1", "campaign_id": x.campaign.ID, "version": x.lineItem.Version},
 		"creatives": {"name": "Stolen", "format": "html", "width": 300, "height": 250, "markup": "<p>", "landing_url": "https://stolen.example.com/",
 			"line_item_id": x.lineItem.ID, "version": x.creative.Version},
-		"publishers": {"name": "Stolen", "domain": "stolen.example.com", "version": x.publisher.Version},
-		"properties": {"name": "Stolen", "domain": "stolen.example.com", "publisher_id": x.publisher.ID, "version": x.property.Version},
-		"placements": {"name": "Stolen", "formats": []string{"banner"}, "sizes": []sizeBody{{300, 250}}, "property_id": x.property.ID, "version": x.placement.Version},
-		"users":      {"email": "stolen@example.com", "name": "Stolen", "role": "operator", "version": x.user.Version},
-		"images":     {}, "exchange-rates": {"value": "1"}, // the path names no currency
+		"publishers":  {"name": "Stolen", "domain": "stolen.example.com", "version": x.publisher.Version},
+		"properties":  {"name": "Stolen", "domain": "stolen.example.com", "publisher_id": x.publisher.ID, "version": x.property.Version},
+		"placements":  {"name": "Stolen", "formats": []string{"banner"}, "sizes": []sizeBody{{300, 250}}, "property_id": x.property.ID, "version": x.placement.Version},
+		"users":       {"email": "stolen@example.com", "name": "Stolen", "role": "operator", "version": x.user.Version},
+		"corrections": {"advertiser_id": x.advertiser.ID, "from": "2026-04-01T09:00:00Z", "to": "2026-04-01T10:00:00Z", "why": "Stolen"},
+		"images":      {}, "exchange-rates": {"value": "1"}, // the path names no currency
 	}[noun]
 	if edit && noun == "users" {
 		body["email"] = "stolen-edit@example.com"
@@ -116,7 +120,7 @@ func TestAPIByRoleAndOwner(t *testing.T) {
 				h.foreign.creative = must(t, current, err) // its review is an edit too
 				body = apiBody(operation, h.foreign)
 			}
-			got := program.call(method, strings.ReplaceAll(path, "{id}", h.foreign.path(noun)), body)
+			got := program.call(method, strings.NewReplacer("{id}", h.foreign.path(noun), "{month}", invoiceMonth).Replace(path), body)
 			if status := apiStatus[want[1]]; got.status != status && !(status == 200 && got.status == http.StatusCreated) {
 				t.Errorf("%s: %s = %d, want %d\n%.400s", role, operation, got.status, status, got.body)
 			}

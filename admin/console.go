@@ -98,6 +98,8 @@ func (c *console) classify(ctx context.Context, where string, err error) (status
 		return http.StatusForbidden, "problem.forbidden"
 	case errors.Is(err, postgres.ErrVersion):
 		return http.StatusConflict, "problem.conflict"
+	case errors.Is(err, postgres.ErrFigures):
+		return http.StatusConflict, "problem.figures"
 	case errors.As(err, &invalid):
 		return http.StatusUnprocessableEntity, "problem.invalid"
 	case errors.As(err, &tooLarge):

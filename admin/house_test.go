@@ -61,7 +61,11 @@ type things struct {
 	placement  ad.Placement
 	user       ad.User
 	token      ad.Token
+	correction ad.ID
 }
+
+// invoiceMonth is the month in which everybody was charged, and credited, something.
+const invoiceMonth = "2026-04"
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
@@ -145,7 +149,26 @@ func (h *house) things(prefix string) (x things) {
 	x.user = h.user(ad.User{Email: prefix + "@things.example.com", Name: prefix + " user", Role: ad.RoleAdvertiser, AdvertiserID: x.advertiser.ID})
 	_, x.token, err = h.db.CreateToken(ctx, postgres.ActorOf(x.user), prefix+" token")
 	must(t, 0, err)
+	x.correction = h.delivered(x)
 	return x
+}
+
+// delivered adds a charge, a credit and a conversion.
+func (h *house) delivered(x things) (correction ad.ID) {
+	h.t.Helper()
+	err := h.db.Pool.QueryRow(h.t.Context(), `
+		WITH made AS (
+			INSERT INTO correction (advertiser_id, line_item_id, from_hour, to_hour, why, impressions, credited_micros, credited_revenue_micros, user_id, at)
+			VALUES ($1, $2, '2026-04-02T00:00Z', '2026-04-02T03:00Z', $3 || ' robots', 321, 654321, 111111, NULL, '2026-04-10T00:00Z') RETURNING id
+		), charged AS (
+			INSERT INTO ledger (batch, correction_id, line_item_id, day, charged_micros, charged_impressions)
+			SELECT 1, NULL::bigint, $2::bigint, date '2026-04-02', 7654321, 4321 UNION ALL SELECT 0, id, $2, '2026-04-02', -654321, -321 FROM made
+		), converted AS (
+			INSERT INTO conversion (advertiser_id, order_id, line_item_id, creative_id, placement_id, post_view, value_micros, decided_at, touched_at, converted_at, batch)
+			VALUES ($1, $3 || ' order', $2, $4, $5, false, 49900000, now(), now(), now(), 1)
+		)
+		SELECT id FROM made`, x.advertiser.ID, x.lineItem.ID, x.advertiser.Name, x.creative.ID, x.placement.ID).Scan(&correction)
+	return must(h.t, correction, err)
 }
 
 // client is a browser or a program.
@@ -335,7 +358,7 @@ func (h *house) rows() string {
 		SELECT concat_ws(' ', (SELECT sum(version) FROM advertiser), (SELECT sum(version) FROM campaign), (SELECT sum(version) FROM line_item),
 			(SELECT sum(version) FROM creative), (SELECT count(*) FROM creative_revision), (SELECT sum(version) FROM publisher),
 			(SELECT sum(version) FROM property), (SELECT sum(version) FROM placement), (SELECT sum(version) FROM app_user),
-			(SELECT count(*) FROM api_token WHERE revoked_at IS NOT NULL))`).Scan(&text)
+			(SELECT count(*) FROM api_token WHERE revoked_at IS NOT NULL), (SELECT count(*) FROM correction), (SELECT sum(charged_micros) FROM ledger))`).Scan(&text)
 	return must(h.t, text, err)
 }
 
@@ -343,6 +366,7 @@ func (x things) path(noun string) string {
 	ids := map[string]ad.ID{
 		"advertisers": x.advertiser.ID, "campaigns": x.campaign.ID, "line-items": x.lineItem.ID, "creatives": x.creative.ID, "reviews": x.creative.ID,
 		"publishers": x.publisher.ID, "properties": x.property.ID, "placements": x.placement.ID, "users": x.user.ID, "account": x.token.ID,
+		"corrections": x.correction, "invoices": x.advertiser.ID,
 	}
 	return fmt.Sprint(ids[noun])
 }

@@ -72,6 +72,15 @@ func fillField(field reflect.Value, given []string) error {
 			return errors.New("is not a whole number")
 		}
 		field.SetInt(n)
+	case reflect.Pointer: // to a number: none is nil
+		if strings.TrimSpace(given[0]) == "" {
+			return nil
+		}
+		value := reflect.New(field.Type().Elem())
+		if err := fillField(value.Elem(), given); err != nil {
+			return err
+		}
+		field.Set(value)
 	default:
 		return fmt.Errorf("cannot be sent by a form (%s)", field.Kind())
 	}

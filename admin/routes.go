@@ -40,7 +40,7 @@ func (c *console) strangers() []route {
 // pages are all others. A test goes through this list: every route is tried by
 // every role, with things of their own and of others.
 func (c *console) pages() []route {
-	return slices.Concat(c.demandPages(), c.whyPages(), c.supplyPages(), []route{
+	return slices.Concat(c.demandPages(), c.whyPages(), c.supplyPages(), c.creditPages(), []route{
 		{"GET /{$}", anybody, c.homePage},
 		{"GET /report", buyers, c.reportPage},
 		{"GET /report.csv", buyers, c.reportCSV},
@@ -98,6 +98,20 @@ func (c *console) demandPages() []route {
 		{"GET /creatives/{id}/revisions/{number}/frame", demand, c.framePage},
 		{"GET /creatives/{id}/revisions/{number}/image", demand, c.imagePage},
 		{"GET /creatives/{id}/revisions/{number}/landing", demand, c.landingPage},
+	}
+}
+
+func (c *console) creditPages() []route {
+	return []route{
+		{"GET /corrections", operators, c.correctionsPage},
+		{"GET /corrections/new", operators, c.newCorrectionPage},
+		{"POST /corrections/preview", operators, c.postCorrectionPreview},
+		{"POST /corrections", operators, c.postCorrection},
+		{"GET /corrections/{id}", operators, c.correctionPage},
+		{"GET /invoices", buyers, c.invoicesPage},
+		{"GET /invoices/{id}/{month}", buyers, c.invoicePage},
+		{"GET /invoices/{id}/{month}/csv", buyers, c.invoiceCSV},
+		{"GET /advertisers/{id}/conversions", buyers, c.conversionsPage},
 	}
 }
 
