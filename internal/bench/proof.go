@@ -30,6 +30,7 @@ var proofs = []proof{
 	{name: "auction", env: []string{"PROOF=1"}, args: []string{"-run", "Model|Explained|Replay", "./delivery/auction"}},
 	{name: "eventlog", env: []string{"PROOF=1"}, args: []string{"-run", "TestCrash$", "./delivery/eventlog"}},
 	{name: "circle", args: []string{"-tags", "e2e", "-run", "TestCircle", "./internal/e2e"}},
+	{name: "kill", env: []string{"PROOF=1"}, args: []string{"-tags", "e2e", "-run", "TestKillLoops", "./internal/e2e"}},
 	{name: "browser", args: []string{"-tags", "e2e", "-run", "TestBrowser", "./internal/e2e"}},
 }
 
