@@ -188,7 +188,7 @@ func TestWrongMethods(t *testing.T) {
 func TestCSVByToken(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.program(ad.RoleAdvertiser).get("/report.csv").want(t, 200).has(t, "hour,campaign_id")
+	h.program(ad.RoleAdvertiser).get("/report.csv").want(t, 200).has(t, "hour,line_item_id")
 	h.program(ad.RolePublisher).get("/supply.csv").want(t, 200).has(t, "hour,placement_id")
 	h.program(ad.RoleAdvertiser).get("/supply.csv").want(t, http.StatusForbidden).has(t, `"code":"forbidden"`)
 	h.program(ad.RoleAdvertiser).get("/report.csv?line_item_id="+h.foreign.path("line-items")).want(t, http.StatusNotFound).has(t, `"code":"not_found"`)

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/postgres"
@@ -147,6 +148,7 @@ func TestUsers(t *testing.T) {
 func TestReport(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.reportMonths(t, time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC), time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC))
 	insert := func(hour string, impressions, clicks, spend int) {
 		t.Helper()
 		_, err := h.db.Pool.Exec(t.Context(), `
@@ -162,15 +164,33 @@ func TestReport(t *testing.T) {
 	c := h.as(ad.RoleAdvertiser)
 	c.get("/report").want(t, 200).has(t, "Nothing was delivered in this time")
 	c.get("/report?from=2026-04-01&to=2026-04-01").want(t, 200).
-		has(t, "1,500", "0.67 %", "3.000001", "2026-04-01 00:00", "2026-04-01 12:00", "Settled up to 2026-04-01 12:30:15 JST", "data-chart", "Asia/Tokyo").
-		lacks(t, "50,000", "2026-03-31")
-	csv := c.get("/report.csv?from=2026-04-01&to=2026-04-01").want(t, 200).
-		has(t, "hour,campaign_id,line_item_id,line_item,impressions,clicks,ctr,spend,ecpm\r\n2026-04-01T00:00:00+09:00,", ",Own line item,1000,10,0.01,2.000001,2.00\r\n")
+		has(t, "1,500", "0.67 %", "3.000001", "2026-04-01", "Settled up to 2026-04-01 12:30:15 JST", "data-chart", "Asia/Tokyo").
+		lacks(t, "50,000", "2026-03-31", "Restated", "Other:")
+	c.get("/report?from=2026-04-01&to=2026-04-01&group=hour&group=creative&figures=clicks").want(t, 200).
+		has(t, "2026-04-01 00:00", "2026-04-01 12:00", "Own creative").lacks(t, ">eCPM</th>")
+	csv := c.get("/report.csv?from=2026-04-01&to=2026-04-01&figures=impressions,clicks,ctr,spend,ecpm").want(t, 200).
+		has(t, "hour,line_item_id,line_item,impressions,clicks,ctr,spend,ecpm,settled_to,restated_at\r\n2026-04-01T00:00:00+09:00,",
+			",Own line item,1000,10,0.01,2.000001,2.00,2026-04-01T12:30:15+09:00,\r\n")
 	if disposition := csv.header.Get("Content-Disposition"); disposition != `attachment; filename="report-2026-04-01-2026-04-01.csv"` {
 		t.Errorf("disposition %q", disposition)
 	}
 	c.get("/report?from=2026-04-02&to=2026-04-01").want(t, 422)
 	c.get("/report?from=x").want(t, 422).has(t, "Has to be a date such as 2026-04-01.")
 	c.get("/report?from=2020-01-01&to=2026-01-01").want(t, 422)
-	c.get("/api/v1/report?from=2026-04-01&to=2026-04-01").want(t, 200).has(t, `"impressions":1500`, `"spend":"3.000001"`, `"settled_to":"2026-04-01T03:30:15Z"`)
+	c.get("/report?group=country&group=creative").want(t, 422).has(t, "lake")
+	c.get("/report?figures=overage").want(t, 422)
+	c.get("/report?from=2026-04-01&to=2026-08-01&group=hour").want(t, 422)
+	c.get("/report?from=2026-04-01&to=2026-08-01").want(t, 200).has(t, "Made from whole days")
+	c.get("/api/v1/report?from=2026-04-01&to=2026-04-01").want(t, 200).has(t, `"impressions":1500`, `"spend":"3.000001"`, `"settled_to":"2026-04-01T03:30:15Z"`, `"restated":[]`, `"daily":false`)
+	c.get("/api/v1/report?from=2026-04-01&to=2026-04-01&group=none").want(t, 200).has(t, `"group":[]`, `"rows":[{"impressions":1500,`)
+	_, err = h.db.Pool.Exec(t.Context(), "INSERT INTO report_status (hour, restated_at, restated) VALUES ('2026-04-01 03:00Z', '2026-04-02 01:00Z', 5)")
+	must(t, 0, err)
+	_, err = h.db.Pool.Exec(t.Context(), "INSERT INTO report_hour (hour, line_item_id, creative_id, placement_id, impressions) VALUES ('2026-04-01 03:00Z', $1, 0, 0, 500)", h.own.lineItem.ID)
+	must(t, 0, err)
+	c.get("/report?from=2026-04-01&to=2026-04-01&group=hour&group=placement").want(t, 200).
+		has(t, "something came late for 1 hours, last at 2026-04-02 10:00:00 JST", "restated 2026-04-02 10:00", "Other: 500 impressions (25.00 %)")
+	c.get("/report.csv?from=2026-04-01&to=2026-04-01&group=placement,exchange&figures=impressions").want(t, 200).
+		has(t, "placement_id,placement,exchange_id,impressions,settled_to,restated_at\r\nother,,other,500,")
+	c.get("/api/v1/report?from=2026-04-01&to=2026-04-01&group=day,exchange").want(t, 200).
+		has(t, `"restated":[{"hour":"2026-04-01T03:00:00Z","at":"2026-04-02T01:00:00Z"}]`, `"restated_at":"2026-04-02T01:00:00Z"`, `"exchange_id":-1`, `"other":{"impressions":500,`)
 }

@@ -36,14 +36,18 @@ func (c *console) homePage(w http.ResponseWriter, r *http.Request) error {
 	return c.show(w, r, views.Home(page, tiles, tables))
 }
 
+// reader is a report's method of the store.
+type reader func(context.Context, postgres.Actor, postgres.ReportQuery) (postgres.Report, error)
+
 // today is the figures since midnight.
-func (c *console) today(ctx context.Context, zone *time.Location) (postgres.Counts, string, error) {
+func (c *console) today(ctx context.Context, read reader, zone *time.Location) (postgres.Counts, string, error) {
 	day := c.now().In(zone).Format(time.DateOnly)
-	d, err := c.readRows(ctx, actorOf(ctx), reportInput{From: day, To: day}, zone)
+	d, err := c.askReport(reportInput{From: day, To: day}, zone)
 	if err != nil {
 		return postgres.Counts{}, "", err
 	}
-	return report.Total(d.rows), views.T(views.From(ctx).Language, "home.today_in", zone.String()), nil
+	r, err := read(ctx, actorOf(ctx), postgres.ReportQuery{ReportFilter: d.ReportFilter, Zone: zone})
+	return r.Total, views.T(views.From(ctx).Language, "home.today_in", zone.String()), err
 }
 
 func demandTiles(lang string, t postgres.Counts, note string) []views.Tile {
@@ -56,7 +60,7 @@ func demandTiles(lang string, t postgres.Counts, note string) []views.Tile {
 
 func (c *console) operatorHome(ctx context.Context) ([]views.Tile, []views.Table, error) {
 	lang := views.From(ctx).Language
-	total, note, err := c.today(ctx, time.UTC)
+	total, note, err := c.today(ctx, c.db.DemandReport, time.UTC)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -99,7 +103,7 @@ func (c *console) advertiserHome(ctx context.Context) ([]views.Tile, []views.Tab
 	if err != nil {
 		return nil, nil, err
 	}
-	total, note, err := c.today(ctx, zoneOf(a))
+	total, note, err := c.today(ctx, c.db.DemandReport, zoneOf(a))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,7 +132,7 @@ func (c *console) publisherHome(ctx context.Context) ([]views.Tile, []views.Tabl
 	if err != nil {
 		return nil, nil, err
 	}
-	total, note, err := c.today(ctx, time.UTC)
+	total, note, err := c.today(ctx, c.db.SupplyReport, time.UTC)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 	"github.com/hayate-ads/hayate/internal/postgres"
@@ -165,6 +166,7 @@ func TestHostile63Names(t *testing.T) {
 	f(`<script>alert(1)</script>`, 303)
 	c.get("/advertisers/"+h.own.path("advertisers")).want(t, 200).has(t, "&lt;script&gt;").lacks(t, "<script>alert")
 	item := c.post(campaignPath(h.own.campaign.ID)+"/line-items", itemForm(url.Values{"name": {`=cmd|'/C calc'!A0`}})).id(t)
+	h.reportMonths(t, time.Now())
 	_, err := h.db.Pool.Exec(t.Context(), `INSERT INTO report_hour (hour, line_item_id, creative_id, placement_id, impressions) VALUES (date_trunc('hour', now()), $1, 1, 1, 5)`, item)
 	must(t, 0, err)
 	c.get("/report.csv").want(t, 200).has(t, ",'=cmd|'/C calc'!A0,5,")

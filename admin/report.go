@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hayate-ads/hayate/admin/report"
@@ -18,22 +19,98 @@ import (
 
 // reportInput is what a report is asked for, by page, CSV and API alike.
 type reportInput struct {
-	From         string `json:"from" query:"from" doc:"A date, or RFC 3339; a week ago unless given." example:"2026-04-01"`
-	To           string `json:"to" query:"to" doc:"A date, included, or RFC 3339, excluded; today unless given." example:"2026-04-07"`
-	AdvertiserID int64  `json:"advertiser_id" query:"advertiser_id"`
-	CampaignID   int64  `json:"campaign_id" query:"campaign_id"`
-	LineItemID   int64  `json:"line_item_id" query:"line_item_id"`
-	PlacementID  int64  `json:"placement_id" query:"placement_id"`
-	PublisherID  int64  `json:"publisher_id" query:"publisher_id" doc:"Of a supply report: whose; operators only."`
+	From         string   `json:"from" query:"from" doc:"A date, or RFC 3339; a week ago unless given." example:"2026-04-01"`
+	To           string   `json:"to" query:"to" doc:"A date, included, or RFC 3339, excluded; today unless given." example:"2026-04-07"`
+	Group        []string `json:"group" query:"group" doc:"What rows are of, by comma. Of demand: hour, day, advertiser, campaign, line_item, creative, placement, exchange; or country, device, invalid, without the last three. Of supply: hour, day, placement, exchange, no_fill. None: one row. Unless given: hour and line_item, or hour and placement." example:"day,line_item"`
+	Figures      []string `json:"figures" query:"figures" doc:"Columns of the CSV and the page, by comma; JSON has all."`
+	AdvertiserID int64    `json:"advertiser_id" query:"advertiser_id"`
+	CampaignID   int64    `json:"campaign_id" query:"campaign_id"`
+	LineItemID   int64    `json:"line_item_id" query:"line_item_id"`
+	PlacementID  int64    `json:"placement_id" query:"placement_id"`
+	PublisherID  int64    `json:"publisher_id" query:"publisher_id" doc:"Of a supply report: whose; operators only."`
+	Page         int64    `json:"page" query:"page" doc:"Of the page's table only."`
 }
 
 // reportData is a report as read.
 type reportData struct {
 	postgres.ReportFilter
 	report.Range
-	rows  []postgres.ReportRow
-	fill  []postgres.FillRow // of a supply report
-	fresh time.Time          // every event before it is counted
+	postgres.Report
+	group   []postgres.Dimension // as asked for
+	figures []report.Figure      // likewise
+	rows    []reportRow
+	noFill  map[string]int64 // of supply: decisions without an ad, by reason
+}
+
+// reportRow is a row of a report; of supply with why there was no ad.
+type reportRow struct {
+	postgres.ReportRow
+	noFill map[string]int64
+}
+
+// words splits what a query gives by comma, repetition or both; nil is nothing given.
+func words(given []string) []string {
+	if given == nil {
+		return nil
+	}
+	list := []string{}
+	for _, text := range given {
+		for word := range strings.SplitSeq(text, ",") {
+			if word = strings.TrimSpace(word); word != "" {
+				list = append(list, word)
+			}
+		}
+	}
+	return list
+}
+
+// dimensions is what in asks rows to be of, or otherwise what is usual.
+func (in reportInput) dimensions(usual ...postgres.Dimension) []postgres.Dimension {
+	given := words(in.Group)
+	if given == nil {
+		return usual
+	}
+	list := []postgres.Dimension{}
+	for _, word := range given {
+		if word != "none" {
+			list = append(list, postgres.Dimension(word))
+		}
+	}
+	return list
+}
+
+// chosen are the figures that in asks for, in the order of all; those usual, when
+// it asks for none; all, when none is usual.
+func (in reportInput) chosen(all []report.Figure, usual ...string) ([]report.Figure, error) {
+	given := words(in.Figures)
+	if len(given) == 0 {
+		given = usual
+	}
+	if len(given) == 0 {
+		return all, nil
+	}
+	var list []report.Figure
+	for _, figure := range all {
+		if slices.Contains(given, figure.Name) {
+			list = append(list, figure)
+		}
+	}
+	for _, name := range given {
+		if !slices.ContainsFunc(all, func(f report.Figure) bool { return f.Name == name }) && !slices.Contains(usual, name) {
+			return all, ad.Invalid{{Field: "figures", Code: ad.Unknown, Message: fmt.Sprintf("has %.40q, which this report has not", name)}}
+		}
+	}
+	return list, nil
+}
+
+// demandFigures are those that a report grouped so can show to this visitor.
+func demandFigures(ctx context.Context, group []postgres.Dimension) []report.Figure {
+	audience := slices.ContainsFunc(group, func(d postgres.Dimension) bool {
+		return d == postgres.ByCountry || d == postgres.ByDevice || d == postgres.ByInvalid
+	})
+	return slices.DeleteFunc(slices.Clone(report.DemandFigures), func(f report.Figure) bool {
+		return f.Operators && !isOperator(ctx) || audience && !f.Audience
+	})
 }
 
 // readReport reads a report of demand. Its days are those of the advertiser that
@@ -43,18 +120,38 @@ func (c *console) readReport(ctx context.Context, in reportInput) (reportData, e
 	if err != nil {
 		return reportData{}, err
 	}
-	return c.readRows(ctx, actorOf(ctx), in, zone)
+	d, err := c.askReport(in, zone)
+	if err != nil {
+		return d, err
+	}
+	d.group = in.dimensions(postgres.ByHour, postgres.ByLineItem)
+	if d.figures, err = in.chosen(demandFigures(ctx, d.group)); err != nil {
+		return d, err
+	}
+	q := postgres.ReportQuery{ReportFilter: d.ReportFilter, Zone: zone, Group: slices.Clone(d.group), Series: true}
+	if slices.Contains(q.Group, postgres.ByLineItem) { // its campaign and advertiser come free
+		for _, owner := range []postgres.Dimension{postgres.ByCampaign, postgres.ByAdvertiser} {
+			if !slices.Contains(q.Group, owner) {
+				q.Group = append(q.Group, owner)
+			}
+		}
+	}
+	d.Report, err = c.db.DemandReport(ctx, actorOf(ctx), q)
+	for _, row := range d.Rows {
+		d.rows = append(d.rows, reportRow{ReportRow: row})
+	}
+	return d, err
 }
 
-func (c *console) readRows(ctx context.Context, actor postgres.Actor, in reportInput, zone *time.Location) (d reportData, err error) {
+// askReport reads dates and ids.
+func (c *console) askReport(in reportInput, zone *time.Location) (d reportData, err error) {
 	if d.Range, err = report.ParseRange(in.From, in.To, zone, c.now()); err != nil {
 		return d, err
 	}
 	d.ReportFilter = postgres.ReportFilter{
 		From: d.Range.From, To: d.Range.To, Advertiser: ad.ID(in.AdvertiserID), Campaign: ad.ID(in.CampaignID), LineItem: ad.ID(in.LineItemID), Placement: ad.ID(in.PlacementID),
 	}
-	d.rows, d.fresh, err = c.db.ReportByHour(ctx, actor, d.ReportFilter)
-	return d, err
+	return d, nil
 }
 
 // reportZone also finds what the report is about, so that what the visitor may
@@ -76,33 +173,6 @@ func (c *console) reportZone(ctx context.Context, in reportInput) (*time.Locatio
 	return zoneOf(a), err
 }
 
-// readSupply reads what a publisher sold. Operators look at one publisher at a
-// time, with its eyes.
-func (c *console) readSupply(ctx context.Context, in reportInput) (reportData, error) {
-	actor := actorOf(ctx)
-	if isOperator(ctx) {
-		if in.PublisherID == 0 {
-			return reportData{}, ad.Invalid{{Field: "publisher_id", Code: ad.Required, Message: "has to be given"}}
-		}
-		if _, err := c.db.FindPublisher(ctx, actor, ad.ID(in.PublisherID)); err != nil {
-			return reportData{}, err
-		}
-		actor = postgres.Actor{UserID: actor.UserID, Role: ad.RolePublisher, PublisherID: ad.ID(in.PublisherID)}
-	} else if in.PublisherID != 0 && ad.ID(in.PublisherID) != actor.PublisherID {
-		return reportData{}, postgres.ErrNotFound
-	}
-	if in.PlacementID != 0 {
-		if _, err := c.db.FindPlacement(ctx, actor, ad.ID(in.PlacementID)); err != nil {
-			return reportData{}, err
-		}
-	}
-	d, err := c.readRows(ctx, actor, in, time.UTC)
-	if err == nil {
-		d.fill, err = c.db.FillByHour(ctx, actor, d.ReportFilter)
-	}
-	return d, err
-}
-
 func queryInput(r *http.Request) (in reportInput, err error) {
 	err = fillForm(r.URL.Query(), &in)
 	return in, err
@@ -117,8 +187,11 @@ func reportDetail(ctx context.Context, lang, kind string, id ad.ID) views.Detail
 	return d
 }
 
-// tableRows bounds a report's table; the CSV has all.
-const tableRows = 200
+// Columns of a page whose form chooses none.
+var (
+	usualDemand = []string{"impressions", "viewable_rate", "clicks", "ctr", "conversions", "spend", "ecpm"}
+	usualSupply = []string{"decisions", "fill_rate", "impressions", "clicks", "ctr", "revenue", "ecpm"}
+)
 
 func (c *console) reportPage(w http.ResponseWriter, r *http.Request) error {
 	ctx, lang := r.Context(), langOf(r)
@@ -126,53 +199,79 @@ func (c *console) reportPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if in.Group == nil {
+		in.Group = []string{string(postgres.ByDay), string(postgres.ByLineItem)}
+	}
 	d, err := c.readReport(ctx, in)
 	p, status := problemsOf(err, lang)
 	if status == 0 && err != nil {
 		return err
 	}
 	p.lang = lang
-	known, err := c.demandNames(ctx, d.ReportFilter)
+	known, err := c.demandNames(ctx, in)
 	if err != nil {
 		return err
 	}
-	page := views.Page{Title: views.T(lang, "nav.report"), Section: "report", Kind: known.scope(lang, d.ReportFilter)}
-	filter := views.ReportFilter{Action: "/report", CSV: "/report.csv?" + r.URL.RawQuery, Fields: append(dateFields(p, in, d.Range), known.fields(ctx, p, in)...)}
+	page := views.Page{Title: views.T(lang, "nav.report"), Section: "report", Kind: known.scope(lang, in)}
+	figures, _ := in.chosen(demandFigures(ctx, d.group), usualDemand...) // readReport has refused what is wrong
+	filter := reportForm(p, in, d, reportChoice{
+		page: "/report", fields: known.fields(ctx, p, in), figures: demandFigures(ctx, nil), chosen: figures,
+		dimensions: demandDimensions(ctx),
+	})
 	if status != 0 {
-		c.render(w, r, status, views.Report(page, filter, nil, p.error("from", "to"), "", "", nil))
+		c.render(w, r, status, views.Report(page, filter, nil, views.ReportNotes{Fresh: p.error("from", "to", "group", "figures")}, views.ReportChart{}, nil))
 		return nil
 	}
-	total := report.Total(d.rows)
+	total := d.Total
 	tiles := []views.Tile{
-		{Name: views.T(lang, "report.impressions"), Value: views.Count(total.Impressions)},
+		{Name: views.T(lang, "report.impressions"), Value: views.Count(total.Impressions), Note: views.T(lang, "report.viewable_note", report.Percent(total.Viewables, total.Impressions))},
 		{Name: views.T(lang, "report.clicks"), Value: views.Count(total.Clicks), Note: "CTR " + report.CTR(total)},
-		{Name: views.T(lang, "report.spend"), Value: report.Round(total.Spend), Note: "eCPM " + report.ECPM(total.Spend, total.Impressions)},
+		{Name: views.T(lang, "report.spend"), Value: report.Round(total.Spend), Note: spendNote(lang, total)},
 		{Name: views.T(lang, "report.invalid"), Value: views.Count(total.Invalid), Note: views.T(lang, "report.invalid_note")},
 	}
 	chart := c.chart(lang, d, func(c postgres.Counts) money.Micros { return c.Spend }, "report.spend")
-	return c.show(w, r, views.Report(page, filter, tiles, freshText(lang, d), chart, views.T(lang, "report.chart_label", total.Impressions, total.Clicks, total.Spend), []views.Table{demandTable(lang, d, known)}))
+	chart.Label = views.T(lang, "report.chart_label", total.Impressions, total.Clicks, total.Spend)
+	table := reportTable(lang, d, known, figures, r.URL)
+	return c.show(w, r, views.Report(page, filter, tiles, notes(lang, d), chart, []views.Table{table}))
 }
 
-func freshText(lang string, d reportData) string {
-	if d.fresh.IsZero() {
-		return views.T(lang, "report.never_settled")
+func spendNote(lang string, total postgres.Counts) string {
+	if total.Credited != 0 {
+		return views.T(lang, "report.credited_note", report.Round(total.Credited))
 	}
-	return views.T(lang, "report.fresh", d.fresh.In(d.Zone).Format("2006-01-02 15:04:05 MST"), d.Zone.String())
+	return "eCPM " + report.ECPM(total.Spend, total.Impressions)
 }
 
-func dateFields(p problems, in reportInput, r report.Range) []views.Field {
-	from, to := in.From, in.To
-	if !r.From.IsZero() && p.of("from") == "" {
-		from = r.From.In(r.Zone).Format(time.DateOnly)
-	}
-	if !r.To.IsZero() && p.of("to") == "" {
-		to = r.LastDay().Format(time.DateOnly)
-	}
-	return []views.Field{p.field("from", "report.from", "date", from), p.field("to", "report.to", "date", to)}
+// demandDimensions are those that this visitor can choose.
+func demandDimensions(ctx context.Context) []postgres.Dimension {
+	return slices.DeleteFunc(slices.Clone(postgres.DemandDimensions), func(d postgres.Dimension) bool {
+		return d == postgres.ByAdvertiser && !isOperator(ctx)
+	})
 }
 
-// chart is the data of the chart: one value for each hour.
-func (c *console) chart(lang string, d reportData, amount func(postgres.Counts) money.Micros, amountKey string) string {
+// notes say up to when the report is complete, what has come since, and what is
+// not told apart.
+func notes(lang string, d reportData) views.ReportNotes {
+	n := views.ReportNotes{Fresh: views.T(lang, "report.never_settled")}
+	when := func(at time.Time) string { return at.In(d.Zone).Format("2006-01-02 15:04:05 MST") }
+	if !d.Freshness.IsZero() {
+		n.Fresh = views.T(lang, "report.fresh", when(d.Freshness), d.Zone.String())
+	}
+	if d.Daily {
+		n.Others = append(n.Others, views.T(lang, "report.daily"))
+	}
+	if len(d.Restated) > 0 {
+		last := slices.MaxFunc(d.Restated, func(a, b postgres.Restated) int { return a.At.Compare(b.At) })
+		n.Others = append(n.Others, views.T(lang, "report.restated", len(d.Restated), when(last.At)))
+	}
+	if f := d.Folded; f != (postgres.Counts{}) {
+		n.Others = append(n.Others, views.T(lang, "report.folded", f.Impressions, report.Percent(f.Impressions, d.Total.Impressions)))
+	}
+	return n
+}
+
+// chart is the data of the chart: one value for each hour or day.
+func (c *console) chart(lang string, d reportData, amount func(postgres.Counts) money.Micros, amountKey string) views.ReportChart {
 	type series struct {
 		Name   string `json:"name"`
 		Kind   string `json:"kind"`
@@ -183,44 +282,22 @@ func (c *console) chart(lang string, d reportData, amount func(postgres.Counts) 
 		{Name: views.T(lang, "report.impressions"), Kind: "line"}, {Name: views.T(lang, "report.clicks"), Kind: "line", Axis: 1},
 		{Name: views.T(lang, amountKey), Kind: "bar", Axis: 1},
 	}
-	var hours []string
-	for _, point := range report.Series(d.rows, d.Range, c.now()) {
-		hours = append(hours, point.Hour.In(d.Zone).Format("01-02 15:04"))
+	chart, layout := views.ReportChart{Title: views.T(lang, "report.by_hour")}, "01-02 15:04"
+	daily := d.Daily || d.Range.To.Sub(d.Range.From) > postgres.MaxSeriesHours
+	if daily {
+		chart.Title, layout = views.T(lang, "report.by_day"), time.DateOnly
+	}
+	var at []string
+	for _, point := range report.Series(d.Series, d.Range, daily, c.now()) {
+		at = append(at, point.At.In(d.Zone).Format(layout))
 		all[0].Values = append(all[0].Values, point.Impressions)
 		all[1].Values = append(all[1].Values, point.Clicks)
 		all[2].Values = append(all[2].Values, json.Number(amount(point.Counts).String()))
 	}
-	text, err := json.Marshal(map[string]any{"hours": hours, "series": all})
-	if err != nil {
-		return ""
+	if text, err := json.Marshal(map[string]any{"hours": at, "series": all}); err == nil {
+		chart.Data = string(text)
 	}
-	return string(text)
-}
-
-func demandTable(lang string, d reportData, known demandNames) views.Table {
-	table := views.Table{
-		Title: views.T(lang, "report.table"),
-		Columns: names(column(lang, "report.hour"), column(lang, "noun.line_item"), numbers(lang, "report.impressions"), numbers(lang, "report.clicks"),
-			views.Column{Title: "CTR", Number: true}, numbers(lang, "report.spend"), views.Column{Title: "eCPM", Number: true}),
-		Empty: views.Empty{Title: views.T(lang, "report.none"), Text: views.T(lang, "report.none_text")},
-	}
-	figures := func(c postgres.Counts) []views.Cell {
-		return []views.Cell{
-			{Text: views.Count(c.Impressions), Number: true}, {Text: views.Count(c.Clicks), Number: true}, {Text: report.CTR(c), Number: true},
-			{Text: c.Spend.String(), Number: true}, {Text: report.ECPM(c.Spend, c.Impressions), Number: true},
-		}
-	}
-	for _, row := range slices.Backward(d.rows) {
-		if len(table.Rows) == tableRows {
-			table.Title = views.T(lang, "report.table_cut", tableRows)
-			break
-		}
-		table.Rows = append(table.Rows, append([]views.Cell{
-			{Text: row.Hour.In(d.Zone).Format("2006-01-02 15:04")}, {Text: known.lineItem(row.LineItem), URL: lineItemPath(row.LineItem)},
-		}, figures(row.Counts)...))
-	}
-	table.Total = append([]views.Cell{{Text: views.T(lang, "report.total")}, {}}, figures(report.Total(d.rows))...)
-	return table
+	return chart
 }
 
 func (c *console) reportCSV(w http.ResponseWriter, r *http.Request) error {
@@ -233,122 +310,29 @@ func (c *console) reportCSV(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	known, err := c.demandNames(ctx, d.ReportFilter)
+	known, err := c.demandNames(ctx, in)
 	if err != nil {
 		return err
 	}
-	startCSV(w, "report", d)
-	return report.WriteCSV(w, []string{"hour", "campaign_id", "line_item_id", "line_item", "impressions", "clicks", "ctr", "spend", "ecpm"}, func(yield func([]string) bool) {
-		for _, row := range d.rows {
-			if !yield([]string{
-				row.Hour.In(d.Zone).Format(time.RFC3339), fmt.Sprint(row.Campaign), fmt.Sprint(row.LineItem), known.lineItem(row.LineItem), fmt.Sprint(row.Impressions),
-				fmt.Sprint(row.Clicks), report.Ratio(row.Clicks, row.Impressions), row.Spend.String(), report.Rate(row.Spend, row.Impressions),
-			}) {
-				return
-			}
-		}
-	})
+	return writeReportCSV(w, "report", d, known)
 }
 
-func startCSV(w http.ResponseWriter, name string, d reportData) {
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s-%s.csv"`, name, d.Range.From.In(d.Zone).Format(time.DateOnly), d.LastDay().Format(time.DateOnly)))
-}
-
-// demandNames are the names that a report needs.
-type demandNames struct {
-	advertisers []ad.Advertiser
-	campaigns   []ad.Campaign
-	items       []ad.LineItem
-}
-
-// maxNames bounds the choices of a report's form; what is beyond shows its id.
-const maxNames = 1000
-
-func (c *console) demandNames(ctx context.Context, f postgres.ReportFilter) (n demandNames, err error) {
-	actor, page := actorOf(ctx), postgres.Page{Limit: maxNames}
-	if isOperator(ctx) {
-		if n.advertisers, err = c.db.Advertisers(ctx, actor, page); err != nil {
-			return n, err
-		}
-	}
-	if n.campaigns, err = c.db.Campaigns(ctx, actor, postgres.CampaignFilter{AdvertiserID: f.Advertiser, Page: page}); err != nil {
-		return n, err
-	}
-	n.items, err = c.db.LineItems(ctx, actor, postgres.LineItemFilter{AdvertiserID: f.Advertiser, CampaignID: f.Campaign, Page: page})
-	return n, err
-}
-
-func (n demandNames) lineItem(id ad.ID) string {
-	for _, l := range n.items {
-		if l.ID == id {
-			return l.Name
-		}
-	}
-	return fmt.Sprintf("#%d", id)
-}
-
-// scope says what a report is about.
-func (n demandNames) scope(lang string, f postgres.ReportFilter) string {
-	if f.LineItem != 0 {
-		return n.lineItem(f.LineItem)
-	}
-	for _, k := range n.campaigns {
-		if k.ID == f.Campaign {
-			return k.Name
-		}
-	}
-	for _, a := range n.advertisers {
-		if a.ID == f.Advertiser {
-			return a.Name
-		}
-	}
-	return views.T(lang, "report.everything")
-}
-
-func (n demandNames) fields(ctx context.Context, p problems, in reportInput) []views.Field {
-	choice := func(name, key string, chosen int64) views.Field {
-		f := p.field(name, key, "select", "")
-		f.Options = []views.Option{{Text: p.t("report.all")}}
-		if chosen != 0 {
-			f.Value = fmt.Sprint(chosen)
-		}
-		return f
-	}
-	var fields []views.Field
-	if isOperator(ctx) {
-		f := choice("advertiser_id", "noun.advertiser", in.AdvertiserID)
-		for _, a := range n.advertisers {
-			f.Options = append(f.Options, views.Option{Value: fmt.Sprint(a.ID), Text: a.Name})
-		}
-		fields = append(fields, f)
-	}
-	campaign := choice("campaign_id", "noun.campaign", in.CampaignID)
-	for _, k := range n.campaigns {
-		campaign.Options = append(campaign.Options, views.Option{Value: fmt.Sprint(k.ID), Text: k.Name})
-	}
-	item := choice("line_item_id", "noun.line_item", in.LineItemID)
-	for _, l := range n.items {
-		item.Options = append(item.Options, views.Option{Value: fmt.Sprint(l.ID), Text: l.Name})
-	}
-	return append(fields, campaign, item)
-}
-
-// csvQuery is a report's query string with what a form would send.
-func csvQuery(in reportInput) string {
+// csvURL is the address of the same report as CSV, with what the page would take
+// for granted.
+func csvURL(page string, in reportInput) string {
 	q := url.Values{}
-	if in.PublisherID != 0 {
-		q.Set("publisher_id", fmt.Sprint(in.PublisherID))
+	for name, id := range map[string]int64{
+		"advertiser_id": in.AdvertiserID, "campaign_id": in.CampaignID, "line_item_id": in.LineItemID,
+		"placement_id": in.PlacementID, "publisher_id": in.PublisherID,
+	} {
+		if id != 0 {
+			q.Set(name, fmt.Sprint(id))
+		}
 	}
-	if in.PlacementID != 0 {
-		q.Set("placement_id", fmt.Sprint(in.PlacementID))
+	for name, text := range map[string]string{"from": in.From, "to": in.To, "group": strings.Join(in.Group, ","), "figures": strings.Join(in.Figures, ",")} {
+		if text != "" {
+			q.Set(name, text)
+		}
 	}
-	if in.From != "" {
-		q.Set("from", in.From)
-	}
-	if in.To != "" {
-		q.Set("to", in.To)
-	}
-	return q.Encode()
+	return page + ".csv?" + q.Encode()
 }

@@ -16,6 +16,76 @@ import (
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
+// readSupply reads what a publisher sold. Operators look at one publisher at a
+// time, with its eyes.
+func (c *console) readSupply(ctx context.Context, in reportInput) (reportData, error) {
+	actor, err := c.supplyActor(ctx, in)
+	if err != nil {
+		return reportData{}, err
+	}
+	d, err := c.askReport(in, time.UTC)
+	if err != nil {
+		return d, err
+	}
+	d.group = in.dimensions(postgres.ByHour, postgres.ByPlacement)
+	if d.figures, err = in.chosen(report.SupplyFigures); err != nil {
+		return d, err
+	}
+	q := postgres.ReportQuery{ReportFilter: d.ReportFilter, Group: slices.Clone(d.group), Series: true}
+	if !slices.Contains(q.Group, postgres.ByNoFill) {
+		q.Group = append(q.Group, postgres.ByNoFill)
+	}
+	d.Report, err = c.db.SupplyReport(ctx, actor, q)
+	d.sumReasons()
+	return d, err
+}
+
+func (c *console) supplyActor(ctx context.Context, in reportInput) (postgres.Actor, error) {
+	actor := actorOf(ctx)
+	if isOperator(ctx) {
+		if in.PublisherID == 0 {
+			return actor, ad.Invalid{{Field: "publisher_id", Code: ad.Required, Message: "has to be given"}}
+		}
+		if _, err := c.db.FindPublisher(ctx, actor, ad.ID(in.PublisherID)); err != nil {
+			return actor, err
+		}
+		actor = postgres.Actor{UserID: actor.UserID, Role: ad.RolePublisher, PublisherID: ad.ID(in.PublisherID)}
+	} else if in.PublisherID != 0 && ad.ID(in.PublisherID) != actor.PublisherID {
+		return actor, postgres.ErrNotFound
+	}
+	if in.PlacementID != 0 {
+		if _, err := c.db.FindPlacement(ctx, actor, ad.ID(in.PlacementID)); err != nil {
+			return actor, err
+		}
+	}
+	return actor, nil
+}
+
+// sumReasons makes the rows of the group that was asked for of those by reason,
+// and keeps in each why there was no ad.
+func (d *reportData) sumReasons() {
+	d.noFill = map[string]int64{}
+	apart, place := slices.Contains(d.group, postgres.ByNoFill), map[postgres.ReportRow]int{}
+	for _, row := range d.Rows {
+		name := row
+		name.Counts = postgres.Counts{}
+		if !apart {
+			name.NoFill = ""
+		}
+		at, known := place[name]
+		if !known {
+			at = len(d.rows)
+			place[name] = at
+			d.rows = append(d.rows, reportRow{ReportRow: name, noFill: map[string]int64{}})
+		}
+		d.rows[at].Add(row.Counts)
+		if row.NoFill != "" && row.Decisions > 0 {
+			d.rows[at].noFill[row.NoFill] += row.Decisions
+			d.noFill[row.NoFill] += row.Decisions
+		}
+	}
+}
+
 // supplyPage is a publisher's report: what its placements showed and earned.
 func (c *console) supplyPage(w http.ResponseWriter, r *http.Request) error {
 	ctx, lang := r.Context(), langOf(r)
@@ -28,28 +98,47 @@ func (c *console) supplyPage(w http.ResponseWriter, r *http.Request) error {
 		add := views.Action{Text: views.T(lang, "publisher.new"), URL: "/publishers/new", Main: true}
 		return c.show(w, r, views.List(page, views.Table{Empty: views.Empty{Title: views.T(lang, "publisher.none"), Text: views.T(lang, "publisher.none_text"), Action: &add}}))
 	}
+	if in.Group == nil {
+		in.Group = []string{string(postgres.ByDay), string(postgres.ByPlacement)}
+	}
 	d, err := c.readSupply(ctx, in)
 	p, status := problemsOf(err, lang)
 	if status == 0 && err != nil {
 		return err
 	}
 	p.lang = lang
-	filter := views.ReportFilter{Action: "/supply", CSV: "/supply.csv?" + csvQuery(in), Fields: append(dateFields(p, in, d.Range), supplyFields(ctx, p, in, publishers, placements)...)}
+	figures, _ := in.chosen(report.SupplyFigures, usualSupply...) // readSupply has refused what is wrong
+	filter := reportForm(p, in, d, reportChoice{
+		page: "/supply", fields: supplyFields(ctx, p, in, publishers, placements),
+		dimensions: postgres.SupplyDimensions, figures: report.SupplyFigures, chosen: figures,
+	})
 	if status != 0 {
-		c.render(w, r, status, views.Report(page, filter, nil, p.error("from", "to"), "", "", nil))
+		c.render(w, r, status, views.Report(page, filter, nil, views.ReportNotes{Fresh: p.error("from", "to", "group", "figures")}, views.ReportChart{}, nil))
 		return nil
 	}
-	total := report.Total(d.rows)
-	fill := report.TotalFill(d.fill)
+	total := d.Total
 	tiles := []views.Tile{
-		{Name: views.T(lang, "report.decisions"), Value: views.Count(fill.Decisions), Note: views.T(lang, "report.fill_note", report.Percent(fill.Filled, fill.Decisions))},
-		{Name: views.T(lang, "report.impressions"), Value: views.Count(total.Impressions)},
+		{Name: views.T(lang, "report.decisions"), Value: views.Count(total.Decisions), Note: views.T(lang, "report.fill_note", report.Percent(total.Filled, total.Decisions))},
+		{Name: views.T(lang, "report.impressions"), Value: views.Count(total.Impressions), Note: views.T(lang, "report.viewable_note", report.Percent(total.Viewables, total.Impressions))},
 		{Name: views.T(lang, "report.clicks"), Value: views.Count(total.Clicks), Note: "CTR " + report.CTR(total)},
-		{Name: views.T(lang, "report.revenue"), Value: report.Round(total.Revenue), Note: "eCPM " + report.ECPM(total.Revenue, total.Impressions)},
+		{Name: views.T(lang, "report.revenue"), Value: report.Round(total.Revenue), Note: revenueNote(lang, total)},
 	}
 	chart := c.chart(lang, d, func(c postgres.Counts) money.Micros { return c.Revenue }, "report.revenue")
-	label := views.T(lang, "report.supply_label", total.Impressions, total.Clicks, total.Revenue)
-	return c.show(w, r, views.Report(page, filter, tiles, freshText(lang, d), chart, label, supplyTables(lang, d, placements)))
+	chart.Label = views.T(lang, "report.supply_label", total.Impressions, total.Clicks, total.Revenue)
+	table := reportTable(lang, d, supplyNames(placements), figures, r.URL)
+	table.Empty.Text = views.T(lang, "report.none_supply_text")
+	tables := []views.Table{table}
+	if reasons := reasonTable(lang, d); len(reasons.Rows) > 0 {
+		tables = append(tables, reasons)
+	}
+	return c.show(w, r, views.Report(page, filter, tiles, notes(lang, d), chart, tables))
+}
+
+func revenueNote(lang string, total postgres.Counts) string {
+	if total.CreditedRevenue != 0 {
+		return views.T(lang, "report.taken_back_note", report.Round(total.CreditedRevenue))
+	}
+	return "eCPM " + report.ECPM(total.Revenue, total.Impressions)
 }
 
 // supplyInput reads the query; an operator who names no publisher gets the first.
@@ -86,113 +175,19 @@ func supplyFields(ctx context.Context, p problems, in reportInput, publishers []
 	return append(fields, placement)
 }
 
-func placementName(placements []ad.Placement, id ad.ID) string {
-	for _, m := range placements {
-		if m.ID == id {
-			return m.Name
-		}
-	}
-	return fmt.Sprintf("#%d", id)
-}
-
-// supplyRow is what one placement did in one hour: in decisions, and in what came
-// of those that had an ad. Events may come without a decision of their hour in
-// sight, and decisions without events.
-type supplyRow struct {
-	hour      time.Time
-	placement ad.ID
-	postgres.Counts
-	report.Fill
-}
-
-// supplyRows puts the rows of both reports together, oldest first.
-func supplyRows(d reportData) []supplyRow {
-	type cell struct {
-		hour      int64
-		placement ad.ID
-	}
-	rows, place := []supplyRow{}, map[cell]int{}
-	at := func(hour time.Time, placement ad.ID) *supplyRow {
-		key := cell{hour.Unix(), placement}
-		if _, known := place[key]; !known {
-			place[key] = len(rows)
-			rows = append(rows, supplyRow{hour: hour, placement: placement})
-		}
-		return &rows[place[key]]
-	}
-	for _, row := range d.rows {
-		at(row.Hour, row.Placement).Counts = row.Counts
-	}
-	for _, row := range d.fill {
-		at(row.Hour, row.Placement).Fill.Add(row)
-	}
-	slices.SortFunc(rows, func(a, b supplyRow) int {
-		return cmp.Or(a.hour.Compare(b.hour), cmp.Compare(a.placement, b.placement))
-	})
-	return rows
-}
-
-func supplyFigures(c postgres.Counts, f report.Fill) []views.Cell {
-	return []views.Cell{
-		{Text: views.Count(f.Decisions), Number: true}, {Text: report.Percent(f.Filled, f.Decisions), Number: true},
-		{Text: views.Count(c.Impressions), Number: true}, {Text: views.Count(c.Clicks), Number: true}, {Text: report.CTR(c), Number: true},
-		{Text: c.Revenue.String(), Number: true}, {Text: report.ECPM(c.Revenue, c.Impressions), Number: true},
-	}
-}
-
-// supplyTables are the sums by placement, why there was no ad, and the hours.
-func supplyTables(lang string, d reportData, placements []ad.Placement) []views.Table {
-	columns := func(first ...views.Column) []views.Column {
-		return append(first, numbers(lang, "report.decisions"), numbers(lang, "report.fill_rate"), numbers(lang, "report.impressions"), numbers(lang, "report.clicks"),
-			views.Column{Title: "CTR", Number: true}, numbers(lang, "report.revenue"), views.Column{Title: "eCPM", Number: true})
-	}
-	rows := supplyRows(d)
-	empty := views.Empty{Title: views.T(lang, "report.none"), Text: views.T(lang, "report.none_supply_text")}
-	hours := views.Table{Title: views.T(lang, "report.supply_table"), Columns: columns(column(lang, "report.hour"), column(lang, "noun.placement")), Empty: empty}
-	for _, row := range slices.Backward(rows) {
-		if len(hours.Rows) == tableRows {
-			hours.Title = views.T(lang, "report.table_cut", tableRows)
-			break
-		}
-		hours.Rows = append(hours.Rows, append([]views.Cell{{Text: row.hour.Format("2006-01-02 15:04 MST")}, {Text: placementName(placements, row.placement)}}, supplyFigures(row.Counts, row.Fill)...))
-	}
-	if len(rows) == 0 {
-		return []views.Table{hours}
-	}
-	sums := views.Table{Title: views.T(lang, "report.by_placement"), Columns: columns(column(lang, "noun.placement"))}
-	counts, fills := map[ad.ID][]postgres.ReportRow{}, map[ad.ID][]postgres.FillRow{}
-	for _, row := range d.rows {
-		counts[row.Placement] = append(counts[row.Placement], row)
-	}
-	for _, row := range d.fill {
-		fills[row.Placement] = append(fills[row.Placement], row)
-	}
-	for _, m := range placements {
-		if counts[m.ID] != nil || fills[m.ID] != nil {
-			sums.Rows = append(sums.Rows, append([]views.Cell{{Text: m.Name, URL: placementPath(m.ID)}}, supplyFigures(report.Total(counts[m.ID]), report.TotalFill(fills[m.ID]))...))
-		}
-	}
-	sums.Total = append([]views.Cell{{Text: views.T(lang, "report.total")}}, supplyFigures(report.Total(d.rows), report.TotalFill(d.fill))...)
-	tables := []views.Table{sums}
-	if reasons := reasonTable(lang, report.TotalFill(d.fill)); len(reasons.Rows) > 0 {
-		tables = append(tables, reasons)
-	}
-	return append(tables, hours)
-}
-
 // reasonTable says why there was no ad, the most frequent reason first.
-func reasonTable(lang string, f report.Fill) views.Table {
+func reasonTable(lang string, d reportData) views.Table {
 	table := views.Table{
 		Title:   views.T(lang, "report.no_fill"),
 		Columns: names(column(lang, "report.reason"), numbers(lang, "report.decisions"), numbers(lang, "report.share")),
 	}
-	reasons := slices.SortedFunc(maps.Keys(f.NoFill), func(a, b string) int {
-		return cmp.Or(cmp.Compare(f.NoFill[b], f.NoFill[a]), cmp.Compare(a, b))
+	reasons := slices.SortedFunc(maps.Keys(d.noFill), func(a, b string) int {
+		return cmp.Or(cmp.Compare(d.noFill[b], d.noFill[a]), cmp.Compare(a, b))
 	})
 	for _, reason := range reasons {
-		n := f.NoFill[reason]
+		n := d.noFill[reason]
 		table.Rows = append(table.Rows, []views.Cell{
-			{Text: noFillText(lang, reason), Note: reason}, {Text: views.Count(n), Number: true}, {Text: report.Percent(n, f.Decisions), Number: true},
+			{Text: noFillText(lang, reason), Note: reason}, {Text: views.Count(n), Number: true}, {Text: report.Percent(n, d.Total.Decisions), Number: true},
 		})
 	}
 	return table
@@ -200,33 +195,20 @@ func reasonTable(lang string, f report.Fill) views.Table {
 
 // noFillText says a reason in words; one that is not known yet stands for itself.
 func noFillText(lang, reason string) string {
-	if slices.Contains([]string{"unknown_placement", "no_match", "below_floor", "excluded", "no_creative", "no_lease"}, reason) {
-		return views.T(lang, "fill."+reason)
+	if text, ok := views.Known(lang, "fill."+reason); ok {
+		return text
 	}
 	return reason
 }
 
 func (c *console) supplyCSV(w http.ResponseWriter, r *http.Request) error {
-	ctx := r.Context()
 	in, _, placements, err := c.supplyInput(r)
 	if err != nil {
 		return err
 	}
-	d, err := c.readSupply(ctx, in)
+	d, err := c.readSupply(r.Context(), in)
 	if err != nil {
 		return err
 	}
-	startCSV(w, "supply", d)
-	columns := []string{"hour", "placement_id", "placement", "decisions", "filled", "fill_rate", "impressions", "clicks", "ctr", "revenue", "ecpm"}
-	return report.WriteCSV(w, columns, func(yield func([]string) bool) {
-		for _, row := range supplyRows(d) {
-			if !yield([]string{
-				row.hour.Format(time.RFC3339), fmt.Sprint(row.placement), placementName(placements, row.placement),
-				fmt.Sprint(row.Fill.Decisions), fmt.Sprint(row.Fill.Filled), report.Ratio(row.Fill.Filled, row.Fill.Decisions), fmt.Sprint(row.Impressions),
-				fmt.Sprint(row.Clicks), report.Ratio(row.Clicks, row.Impressions), row.Revenue.String(), report.Rate(row.Revenue, row.Impressions),
-			}) {
-				return
-			}
-		}
-	})
+	return writeReportCSV(w, "supply", d, supplyNames(placements))
 }

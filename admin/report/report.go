@@ -1,5 +1,5 @@
 // Package report turns the rows of the store into what a report page shows:
-// totals, a series by hour without gaps, rates, and CSV. It is arithmetic on
+// figures, a series without gaps, and CSV. It is arithmetic on
 // whole numbers: no rate is ever a float.
 package report
 
@@ -50,8 +50,14 @@ func ParseRange(from, to string, zone *time.Location, now time.Time) (Range, err
 	if len(wrong) > 0 {
 		return r, wrong
 	}
-	// Cells are whole UTC hours; in zones of half hours a day takes in the hour it begins in.
-	r.From, r.To = r.From.UTC().Truncate(time.Hour), r.To.UTC().Add(time.Hour-1).Truncate(time.Hour)
+	// Cells are whole UTC hours. An hour belongs to the day in which it begins, so
+	// in zones of half hours a day's first hour begins half an hour late; moments
+	// take in the hours that they lie in.
+	r.From, r.To = r.From.UTC(), r.To.UTC().Add(time.Hour-1).Truncate(time.Hour)
+	if local := r.From.In(zone); local.Equal(startOfDay(local)) {
+		r.From = r.From.Add(time.Hour - 1)
+	}
+	r.From = r.From.Truncate(time.Hour)
 	return r, nil
 }
 
@@ -62,47 +68,36 @@ func startOfDay(at time.Time) time.Time {
 // LastDay is the last day in the range, for a form's date field.
 func (r Range) LastDay() time.Time { return r.To.Add(-1).In(r.Zone) }
 
-// Total adds up rows.
-func Total(rows []postgres.ReportRow) (total postgres.Counts) {
-	for _, row := range rows {
-		add(&total, row.Counts)
-	}
-	return total
-}
-
-func add(total *postgres.Counts, c postgres.Counts) {
-	total.Impressions += c.Impressions
-	total.Viewables += c.Viewables
-	total.Clicks += c.Clicks
-	total.Spend += c.Spend
-	total.Revenue += c.Revenue
-	total.Overage += c.Overage
-	total.LateImpressions += c.LateImpressions
-	total.Invalid += c.Invalid
-}
-
-// Point is one hour of a series.
+// Point is one hour or day of a series.
 type Point struct {
-	Hour time.Time
+	At time.Time // an hour's start, or a date's in the range's zone
 	postgres.Counts
 }
 
-// Series adds up rows by hour, with the hours in which nothing happened, up to
-// now: the future is left out rather than drawn as zero.
-func Series(rows []postgres.ReportRow, r Range, now time.Time) []Point {
+// Series is a report's series with the hours or days in which nothing happened, up
+// to now: the future is left out rather than drawn as zero.
+func Series(rows []postgres.ReportRow, r Range, daily bool, now time.Time) []Point {
 	end := r.To
 	if now.Before(end) {
 		end = now
 	}
 	var points []Point
 	place := map[int64]int{}
-	for hour := r.From; hour.Before(end); hour = hour.Add(time.Hour) {
-		place[hour.Unix()] = len(points)
-		points = append(points, Point{Hour: hour})
+	at, next := r.From, func(t time.Time) time.Time { return t.Add(time.Hour) }
+	if daily {
+		at, next = startOfDay(r.From.In(r.Zone)), func(t time.Time) time.Time { return t.AddDate(0, 0, 1) }
+	}
+	for ; at.Before(end); at = next(at) {
+		place[at.Unix()] = len(points)
+		points = append(points, Point{At: at})
 	}
 	for _, row := range rows {
-		if i, ok := place[row.Hour.Unix()]; ok {
-			add(&points[i].Counts, row.Counts)
+		at := row.Hour
+		if daily {
+			at = time.Date(row.Day.Year(), row.Day.Month(), row.Day.Day(), 0, 0, 0, 0, r.Zone)
+		}
+		if i, ok := place[at.Unix()]; ok {
+			points[i].Add(row.Counts)
 		}
 	}
 	return points
@@ -154,6 +149,14 @@ func Rate(amount money.Micros, impressions int64) string {
 		return ""
 	}
 	return ECPM(amount, impressions)
+}
+
+// Per is an amount by one of so many, as [Rate] writes it.
+func Per(amount money.Micros, of int64) string {
+	if of <= 0 {
+		return ""
+	}
+	return Round(max(amount, 0).MulDiv(1, of))
 }
 
 // WriteCSV writes a header and rows, guarding every cell against spreadsheets

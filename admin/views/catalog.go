@@ -5,7 +5,7 @@ import "maps"
 // catalog is every text of the console. Placeholders stand in the same order in
 // both languages; a test compares them, and looks for keys that are used and not
 // here, or here and not used.
-var catalog = join(pageTexts, problemTexts, dimensionTexts, whyTexts, jobTexts)
+var catalog = join(pageTexts, problemTexts, dimensionTexts, whyTexts, reportTexts, jobTexts)
 
 func join(parts ...map[string]words) map[string]words {
 	all := map[string]words{}
@@ -256,47 +256,13 @@ var pageTexts = map[string]words{
 	"publisher.none":        {"No publishers yet", "媒体社はまだありません"},
 	"publisher.none_text":   {"A publisher sells the space on its sites and apps. Add the first one.", "媒体社はサイトやアプリの広告枠を提供します。まず追加してください。"},
 
-	"report.all":              {"All", "すべて"},
-	"report.by_hour":          {"By hour", "時間別"},
-	"report.by_placement":     {"By placement", "広告枠別"},
-	"report.chart_label":      {"Chart by hour: %d impressions, %d clicks and %s spent in all. The table below has the figures.", "時間別グラフ: 表示 %d 回、クリック %d 回、消化額 %s。数値は下の表にあります。"},
-	"report.clicks":           {"Clicks", "クリック数"},
-	"report.decisions":        {"Decisions", "広告リクエスト数"},
-	"report.everything":       {"All line items", "すべてのラインアイテム"},
-	"report.fill_note":        {"%s filled", "充足率 %s"},
-	"report.fill_rate":        {"Fill rate", "充足率"},
-	"report.fresh":            {"Settled up to %s. Hours are shown in %s.", "%s までの実績を集計済みです。時刻は %s で表示しています。"},
-	"report.from":             {"From", "開始日"},
-	"report.hour":             {"Hour", "時間"},
-	"report.impressions":      {"Impressions", "表示回数"},
-	"report.invalid":          {"Invalid traffic", "無効なトラフィック"},
-	"report.invalid_note":     {"filtered, never charged", "除外済み・課金対象外"},
-	"report.never_settled":    {"Nothing has been settled yet.", "まだ集計されていません。"},
-	"report.no_fill":          {"Why there was no ad", "広告が表示されなかった理由"},
-	"report.none":             {"Nothing was delivered in this time", "この期間の配信実績はありません"},
-	"report.none_supply_text": {"Choose other dates, or see whether your page carries the tag.", "期間を変更するか、ページに広告タグが設置されているか確認してください。"},
-	"rate.currency":           {"Currency", "通貨"},
-	"rate.currency_hint":      {"Three capital letters, such as JPY.", "3 文字の通貨コード（例: JPY）。"},
-	"rate.none":               {"No exchange rates yet", "為替レートはまだありません"},
-	"rate.none_text":          {"Placements whose floor is in another currency than the budgets need one.", "予算と異なる通貨で最低単価を設定する広告枠に必要です。"},
-	"rate.set":                {"Set a rate", "レートを設定"},
-	"rate.value":              {"Value of one unit", "1 単位あたりの価値"},
-	"rate.value_hint":         {"In the currency of all budgets. Leave it empty to take the rate away.", "予算の通貨での金額です。空欄で保存すると削除します。"},
-
-	"report.none_text":    {"Choose other dates, or see whether the line item is active and has an approved creative.", "期間を変更するか、ラインアイテムが有効で、承認済みのクリエイティブがあるか確認してください。"},
-	"report.open":         {"Open the report", "レポートを表示"},
-	"report.reason":       {"Reason", "理由"},
-	"report.revenue":      {"Revenue", "収益"},
-	"report.revenue_note": {"your share", "配分後の金額"},
-	"report.share":        {"Of all decisions", "全リクエスト比"},
-	"report.show":         {"Show", "表示"},
-	"report.spend":        {"Spend", "消化額"},
-	"report.supply_label": {"Chart by hour: %d impressions, %d clicks and %s earned in all. The table below has the figures.", "時間別グラフ: 表示 %d 回、クリック %d 回、収益 %s。数値は下の表にあります。"},
-	"report.supply_table": {"By hour and placement", "時間・広告枠別"},
-	"report.table":        {"By hour and line item", "時間・ラインアイテム別"},
-	"report.table_cut":    {"The newest %d rows; the CSV has all", "最新の %d 行（全件は CSV で取得できます）"},
-	"report.to":           {"To", "終了日"},
-	"report.total":        {"Total", "合計"},
+	"rate.currency":      {"Currency", "通貨"},
+	"rate.currency_hint": {"Three capital letters, such as JPY.", "3 文字の通貨コード（例: JPY）。"},
+	"rate.none":          {"No exchange rates yet", "為替レートはまだありません"},
+	"rate.none_text":     {"Placements whose floor is in another currency than the budgets need one.", "予算と異なる通貨で最低単価を設定する広告枠に必要です。"},
+	"rate.set":           {"Set a rate", "レートを設定"},
+	"rate.value":         {"Value of one unit", "1 単位あたりの価値"},
+	"rate.value_hint":    {"In the currency of all budgets. Leave it empty to take the rate away.", "予算の通貨での金額です。空欄で保存すると削除します。"},
 
 	"review.approve":       {"Approve", "承認"},
 	"review.approved":      {"Approved", "承認済み"},

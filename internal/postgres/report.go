@@ -33,9 +33,11 @@ type ReportQuery struct {
 const (
 	maxHourRange   = 92 * 24 * time.Hour   // beyond, it is made from days
 	maxReportRange = 1100 * 24 * time.Hour // three years
-	maxSeriesHours = 8 * 24 * time.Hour    // beyond, the series is by day
 	maxReportRows  = 200_000
 )
+
+// MaxSeriesHours is the longest report whose series is by hour.
+const MaxSeriesHours = 8 * 24 * time.Hour
 
 // Report is what was delivered, as it was at one moment: all its parts agree.
 type Report struct {
@@ -266,7 +268,7 @@ func (r *reading) all(ctx context.Context) (found Report, err error) {
 	}
 	if r.Series {
 		by := ByHour
-		if r.daily || r.To.Sub(r.From) > maxSeriesHours {
+		if r.daily || r.To.Sub(r.From) > MaxSeriesHours {
 			by = ByDay
 		}
 		if found.Series, err = r.rows(ctx, []Dimension{by}, ""); err != nil {
