@@ -116,7 +116,9 @@ func TestCrash(t *testing.T) {
 				}
 				return nil
 			}
-			if err := p.recovered(t, 2, again); err != nil {
+			var err error
+			synctest.Test(t, func(t *testing.T) { err = p.recovered(t, 2, again) })
+			if err != nil {
 				t.Fatalf("seed %d, point %d, before %s: %v", seed, i, p.op, err)
 			}
 			for _, q := range deeper {
@@ -140,7 +142,8 @@ func TestCrashTestHasTeeth(t *testing.T) {
 		for _, p := range crashRun(t, seed, true) {
 			tried++
 			if err := p.recovered(t, 2, nil); err != nil {
-				t.Logf("caught at point %d: %v", tried, err)
+				t.Logf("figure eventlog.mutant_caught_after %d points", tried)
+				t.Log(err)
 				return
 			}
 			if tried == 100 {

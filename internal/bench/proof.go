@@ -28,7 +28,7 @@ var proofs = []proof{
 	{name: "rule", env: []string{"PROOF=1"}, args: []string{"-run", "NormaliseKeepsTheMeaning|Bombs|Largest|Contradictions", "./internal/rule"}},
 	{name: "target", env: []string{"PROOF=1"}, args: []string{"-run", "ManyPairs|AgreesWithPlainEvaluator", "./delivery/target"}},
 	{name: "auction", env: []string{"PROOF=1"}, args: []string{"-run", "Model|Explained|Replay", "./delivery/auction"}},
-	{name: "eventlog", env: []string{"PROOF=1"}, args: []string{"-run", "TestCrash$", "./delivery/eventlog"}},
+	{name: "eventlog", env: []string{"PROOF=1"}, args: []string{"-run", "TestCrash|TestRealDiskFull|TestKill|TestEvery|TestSpool", "./delivery/eventlog", "./internal/event"}},
 	{name: "circle", args: []string{"-tags", "e2e", "-run", "TestCircle", "./internal/e2e"}},
 	{name: "kill", env: []string{"PROOF=1"}, args: []string{"-tags", "e2e", "-run", "TestKillLoops", "./internal/e2e"}},
 	{name: "browser", args: []string{"-tags", "e2e", "-run", "TestBrowser", "./internal/e2e"}},

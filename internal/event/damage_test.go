@@ -113,6 +113,7 @@ func TestEveryTruncation(t *testing.T) {
 	for n := range d.whole {
 		d.reads(d.whole[:n:n], ErrTorn, "truncated to", n)
 	}
+	t.Logf("figure event.truncations %d segments", len(d.whole))
 }
 
 // A file system may keep a file's length and lose its bytes: they read as zeros.
@@ -136,18 +137,19 @@ func TestEveryFlippedByte(t *testing.T) {
 	t.Parallel()
 	d := newDamageTest(t)
 	footer := d.cuts[len(d.cuts)-2]
-	b := bytes.Clone(d.whole)
+	b, masks := bytes.Clone(d.whole), []byte{1, 2, 4, 8, 16, 32, 64, 128, 0xff}
 	for at := range b {
 		want := ErrCorrupt
 		if at >= footer {
 			want = ErrTorn
 		}
-		for _, mask := range []byte{1, 2, 4, 8, 16, 32, 64, 128, 0xff} {
+		for _, mask := range masks {
 			b[at] ^= mask
 			d.reads(b, want, "flipped byte", at)
 			b[at] ^= mask
 		}
 	}
+	t.Logf("figure event.flipped_bytes %d segments", len(b)*len(masks))
 }
 
 // Before the seal, the last batch may be torn and is cut; damage before it hit
