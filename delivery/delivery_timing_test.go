@@ -8,7 +8,9 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/hayate-ads/hayate/delivery/token"
 	"github.com/hayate-ads/hayate/internal/ad"
+	"github.com/hayate-ads/hayate/internal/event"
 )
 
 const timedBody = `{"placements":[{"id":"11"}],"page":{"url":"https://news.example/a/b","referrer":"https://search.example/"},
@@ -74,6 +76,35 @@ func BenchmarkDecision(b *testing.B) {
 	}
 	f("plain", timedBody)
 	f("full", fullBody)
+}
+
+// BenchmarkLanding is a tracking request from parsed head to written answer, the
+// log and the network left out.
+func BenchmarkLanding(b *testing.B) {
+	s := newEmptyServer(b)
+	s.server.now = func() time.Time { return testNow }
+	s.server.record = func(*event.Record) error { return nil }
+	f := func(name, path string) {
+		b.Run(name, func(b *testing.B) {
+			var ctx fasthttp.RequestCtx
+			req := decisionRequest("")
+			req.Header.SetMethod("GET")
+			req.SetRequestURI(path)
+			ctx.Init(req, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				ctx.Response.Reset()
+				s.handle(&ctx)
+				if status := ctx.Response.StatusCode(); status != 200 && status != 302 {
+					b.Fatal(status)
+				}
+			}
+		})
+	}
+	f("impression", "/t/i/"+signed(s, token.Impression, testReservation()))
+	f("impression_remembered", "/t/i/"+signed(s, token.Impression, personal()))
+	f("click_with_token", clickTo(s, personal(), "https://shop.example/?hy={conversion}"))
+	f("postback", "/t/x/"+postClick(s, testReservation(), time.Hour)+"?order=A-1001&value=49.90")
 }
 
 // decisionRequest is a browser's.
