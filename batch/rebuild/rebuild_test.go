@@ -274,10 +274,12 @@ func (h *course) finish() {
 // rebuilds.
 func run(t *rapid.T, outer *testing.T, late bool) (newer, rebuilt books, sum Summary) {
 	w := newWorld(outer)
+	defer func() { w.DB.Close() }() // of hundreds of histories
 	w.T = t
 	h := &course{world: w, late: late}
 	for range rapid.IntRange(1, 3).Draw(t, "line items") {
-		h.items = append(h.items, w.LineItem(rapid.Int64Range(20, 200).Draw(t, "lifetime"), rapid.Int64Range(10, 200).Draw(t, "daily")).ID)
+		lifetime := rapid.Int64Range(20, 200).Draw(t, "lifetime")
+		h.items = append(h.items, w.LineItem(lifetime, rapid.Int64Range(10, lifetime).Draw(t, "daily")).ID)
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "processes") {
 		h.streams = append(h.streams, &server{Stream: w.Process()})
