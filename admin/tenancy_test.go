@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hayate-ads/hayate/internal/ad"
 )
@@ -18,7 +19,9 @@ var documented = map[string]string{
 	"GET /reviews": "or", "GET /reviews/{id}": "or", "POST /reviews/{id}": "or",
 	"GET /users": "o", "GET /users/new": "o", "POST /users": "o", "GET /users/{id}": "o", "GET /users/{id}/edit": "o", "POST /users/{id}": "o", "POST /users/{id}/status": "o",
 	"GET /exchange-rates": "o", "POST /exchange-rates": "o",
-	"GET /jobs":    "o",
+	"GET /jobs":        "o",
+	"GET /corrections": "o", "GET /corrections/new": "o", "POST /corrections/preview": "o", "POST /corrections": "o", "GET /corrections/{id}": "o",
+	"GET /invoices": "oa", "GET /invoices/{id}/{month}": "oa", "GET /invoices/{id}/{month}/csv": "oa", "GET /advertisers/{id}/conversions": "oa",
 	"GET /account": "orap", "POST /account/password": "orap", "POST /account/tokens": "orap", "POST /account/tokens/{id}/revoke": "orap",
 	"GET /advertisers": "ora", "GET /advertisers/new": "o", "POST /advertisers": "o", "GET /advertisers/{id}": "ora", "GET /advertisers/{id}/edit": "o",
 	"POST /advertisers/{id}": "o", "POST /advertisers/{id}/status": "o",
@@ -111,7 +114,7 @@ func ask(c *client, method, path string) result {
 func fill(path string, x things) string {
 	noun, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	path = strings.ReplaceAll(path, "{id}", x.path(noun))
-	return strings.NewReplacer("{number}", "1", "{$}", "").Replace(path)
+	return strings.NewReplacer("{number}", "1", "{month}", invoiceMonth, "{$}", "").Replace(path)
 }
 
 func TestStrangersAreSentToSignIn(t *testing.T) {
@@ -131,10 +134,19 @@ func TestStrangersAreSentToSignIn(t *testing.T) {
 func TestReportsOfOthers(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.reportMonths(t, time.Now())
 	for _, x := range []things{h.own, h.foreign} {
 		_, err := h.db.Pool.Exec(t.Context(), `
 			INSERT INTO report_hour (hour, line_item_id, creative_id, placement_id, impressions, clicks, spend_micros, revenue_micros)
 			VALUES (date_trunc('hour', now()), $1, $2, $3, 7654321, 7, 1234567890, 987654321)`, x.lineItem.ID, x.creative.ID, x.placement.ID)
+		must(t, 0, err)
+		_, err = h.db.Pool.Exec(t.Context(), `
+			INSERT INTO report_audience_hour (hour, line_item_id, country, device, impressions)
+			VALUES (date_trunc('hour', now()), $1, 'JP', 'tablet', 7654321)`, x.lineItem.ID)
+		must(t, 0, err)
+		_, err = h.db.Pool.Exec(t.Context(), `
+			INSERT INTO report_supply_hour (hour, placement_id, no_fill, impressions, revenue_micros)
+			VALUES (date_trunc('hour', now()), $1, '', 7654321, 987654321)`, x.placement.ID)
 		must(t, 0, err)
 	}
 	id := func(noun string) string { return h.foreign.path(noun) }
@@ -143,11 +155,17 @@ func TestReportsOfOthers(t *testing.T) {
 			h.as(ad.RoleAdvertiser).get(path+"?"+query).want(t, http.StatusNotFound).lacks(t, "FOREIGN", "7654321", "7,654,321")
 		}
 		h.as(ad.RoleAdvertiser).get(path+"?placement_id="+id("placements")).lacks(t, "FOREIGN", "7654321")
+		for _, group := range []string{"day,campaign,line_item,creative,placement,exchange", "country,device,invalid", "none"} {
+			h.as(ad.RoleAdvertiser).get(path+"?group="+group).want(t, 200).lacks(t, "FOREIGN", "15308642", "15,308,642", "Own placement")
+		}
 	}
 	h.as(ad.RoleAdvertiser).get("/report").want(t, 200).has(t, "Own line item", "7,654,321", "1234.56789").lacks(t, "FOREIGN", "15,308,642")
 	for _, path := range []string{"/supply", "/supply.csv", "/api/v1/supply"} {
 		h.as(ad.RolePublisher).get(path+"?publisher_id="+id("publishers")).want(t, http.StatusNotFound).lacks(t, "FOREIGN", "7654321", "7,654,321")
 		h.as(ad.RolePublisher).get(path+"?placement_id="+id("placements")).want(t, http.StatusNotFound).lacks(t, "FOREIGN", "7654321", "7,654,321")
+	}
+	for _, group := range []string{"hour,placement,exchange,no_fill", "none"} {
+		h.as(ad.RolePublisher).get("/supply?group="+group).want(t, 200).has(t, "7,654,321").lacks(t, "FOREIGN", "15,308,642", "1234.56789")
 	}
 	h.as(ad.RolePublisher).get("/supply").want(t, 200).has(t, "Own placement", "7,654,321", "987.654321").lacks(t, "FOREIGN", "1234.56789")
 	h.as(ad.RoleOperator).get("/report").want(t, 200).has(t, "FOREIGN line item", "15,308,642")

@@ -5,7 +5,7 @@ import "maps"
 // catalog is every text of the console. Placeholders stand in the same order in
 // both languages; a test compares them, and looks for keys that are used and not
 // here, or here and not used.
-var catalog = join(pageTexts, problemTexts, dimensionTexts, whyTexts, reportTexts, jobTexts)
+var catalog = join(pageTexts, problemTexts, dimensionTexts, whyTexts, reportTexts, jobTexts, creditTexts)
 
 func join(parts ...map[string]words) map[string]words {
 	all := map[string]words{}
