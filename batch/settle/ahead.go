@@ -40,7 +40,7 @@ func (f *follower) fetchAhead(ctx context.Context, processes []postgres.Process,
 		over[d.Process] = d.ending
 	}
 	for _, bad := range found.corrupt {
-		over[bad.process] = true
+		over[bad.Process] = true
 	}
 	var next []postgres.Process
 	for _, p := range processes {

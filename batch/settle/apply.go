@@ -30,7 +30,7 @@ func (f *follower) apply(ctx context.Context, segments []*Digest) error {
 	case !refused(err):
 		return err
 	case len(segments) == 1:
-		return f.stall(ctx, segments[0].Process, "Postgres refuses what it says: "+err.Error())
+		return f.stall(ctx, segments[0].SegmentKey, refusedWhy+err.Error())
 	}
 	half := len(segments) / 2
 	if err := f.apply(ctx, segments[:half]); err != nil {
@@ -38,6 +38,9 @@ func (f *follower) apply(ctx context.Context, segments []*Digest) error {
 	}
 	return f.apply(ctx, segments[half:])
 }
+
+// refusedWhy begins the reason of a stream whose segment reads well.
+const refusedWhy = "Postgres refuses what it says: "
 
 // refused tells whether Postgres found fault with data rather than with itself:
 // a data exception or a broken constraint.

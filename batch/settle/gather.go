@@ -28,8 +28,8 @@ const (
 
 // corrupt is a stream that cannot be read any further.
 type corrupt struct {
-	process ulid.ULID
-	why     string
+	postgres.SegmentKey // where it stands
+	why                 string
 }
 
 type gathered struct {
@@ -83,7 +83,8 @@ func (f *follower) gather(ctx context.Context, processes []postgres.Process) gat
 			found.segments = append(found.segments, segments...)
 			var damage damageError
 			if errors.As(err, &damage) {
-				found.corrupt = append(found.corrupt, corrupt{p.ID, damage.Error()})
+				at := postgres.SegmentKey{Process: p.ID, Seq: p.Applied + uint64(len(segments)) + 1}
+				found.corrupt = append(found.corrupt, corrupt{at, damage.Error()})
 			} else {
 				found.err = errors.Join(found.err, err)
 			}

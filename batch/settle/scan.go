@@ -76,10 +76,11 @@ func (f *follower) findGaps(ctx context.Context) error {
 	}
 	for _, p := range processes {
 		behind := p.SafeSegment > p.Applied+1 || p.State == postgres.ProcessLost
-		if p.Stalled != "" || !behind {
+		at := postgres.SegmentKey{Process: p.ID, Seq: p.Applied + 1}
+		if p.Stalled != "" || !behind || f.isSpooled(at) {
 			continue
 		}
-		next := event.SegmentName(p.ID, p.Applied+1)
+		next := event.SegmentName(at.Process, at.Seq)
 		later, err := f.laterThan(ctx, path.Dir(next)+"/", p.Applied+1)
 		if err != nil {
 			return fmt.Errorf("list the stream of process %s: %w", p.ID, err)
@@ -94,7 +95,7 @@ func (f *follower) findGaps(ctx context.Context) error {
 		if there {
 			continue
 		}
-		if err := f.stall(ctx, p.ID, fmt.Sprintf("%s is missing, though %s is there", next, later)); err != nil {
+		if err := f.stall(ctx, at, fmt.Sprintf("%s is missing, though %s is there", next, later)); err != nil {
 			return err
 		}
 	}

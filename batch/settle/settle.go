@@ -12,11 +12,13 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 	"gocloud.dev/blob"
 
+	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
@@ -58,7 +60,7 @@ func Once(ctx context.Context, cfg Config) (Stats, error) {
 	if err := f.compare(ctx); err != nil {
 		return f.stats, err
 	}
-	if err := f.scan(ctx); err != nil {
+	if err := errors.Join(f.unspool(ctx), f.scan(ctx)); err != nil {
 		return f.stats, err
 	}
 	for more := true; more; {
@@ -130,8 +132,9 @@ type follower struct {
 	seen           bool                    // all that the bucket held at some moment of this session is settled
 	asked          map[ulid.ULID]time.Time // when a process that is silent was last asked for
 	idle           sync.Pool               // of *reader
-	ahead          *ahead                  // the next batch, while this one is written; nil: none is fetched
-	trouble        string                  // the last error logged, so that a lasting one is logged once
+	spooled        atomic.Pointer[map[postgres.SegmentKey]bool]
+	ahead          *ahead // the next batch, while this one is written; nil: none is fetched
+	trouble        string // the last error logged, so that a lasting one is logged once
 }
 
 func start(ctx context.Context, cfg Config) (*follower, error) {
@@ -196,6 +199,9 @@ func (f *follower) work(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	var errs []error
+	if time.Since(f.swept) >= sweepEvery {
+		errs = append(errs, f.unspool(ctx))
+	}
 	if now := time.Now(); !f.listed || now.Sub(f.scanned) >= scanEvery {
 		errs = append(errs, f.scan(ctx))
 	}
@@ -225,7 +231,7 @@ func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
 		}
 	}
 	for _, bad := range found.corrupt { // last: what is before the damage counts
-		if err := f.stall(ctx, bad.process, bad.why); err != nil {
+		if err := f.stall(ctx, bad.SegmentKey, bad.why); err != nil {
 			return false, err
 		}
 	}
@@ -242,12 +248,14 @@ func (f *follower) check(ctx context.Context) error {
 	return f.settler.Check(ctx)
 }
 
-// stall takes a stream out of settlement, and says so once.
-func (f *follower) stall(ctx context.Context, process ulid.ULID, why string) error {
+// stall takes a stream out of settlement at a segment, and says so once.
+func (f *follower) stall(ctx context.Context, key postgres.SegmentKey, why string) error {
+	process, at := key.Process, event.SegmentName(key.Process, key.Seq)
 	if err := f.settler.Stall(ctx, process, why); err != nil {
 		return err
 	}
-	f.log().Error("a process's stream is quarantined: its later events are not settled", "process", process, "why", why)
+	f.log().Error("a process's stream is quarantined: its later events are not settled", "process", process, "why", why,
+		"repair", "put it right and `batch settle --resume "+at+"`, or go on without it: `batch settle --skip "+at+" --why '…'`")
 	f.did(Stats{Stalled: 1})
 	return nil
 }

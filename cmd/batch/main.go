@@ -1,9 +1,10 @@
 // Command batch runs the jobs.
 //
 //	batch run publish   once, as a CronJob does
-//	batch run settle    follow the events for FOLLOW_FOR
+//	batch run settle    follow the events for FOLLOW_FOR; likewise lake, rollup, reconcile, retain
 //	batch schedule      every job at its time, for a single machine
 //	batch migrate       bring the database to this version's schema
+//	batch settle        go on with a stream that stands at a damaged segment
 package main
 
 import (
@@ -25,11 +26,12 @@ var version = "dev"
 type commands struct {
 	Config batch.Config `embed:""`
 	Run    struct {
-		Job string `arg:"" help:"Name of the job: publish or settle."`
+		Job string `arg:"" help:"Name of the job: publish, settle, lake, rollup, reconcile or retain."`
 	} `cmd:"" help:"Run one job once."`
-	Schedule struct{} `cmd:"" help:"Run every job at its time until SIGTERM."`
-	Migrate  struct{} `cmd:"" help:"Bring the database to this version's schema."`
-	Version  struct{} `cmd:"" help:"Print the version."`
+	Settle   batch.SettleCommand `cmd:"" help:"Go on with a stream that stands still: --skip its segment, with --why, or --resume when it was repaired."`
+	Schedule struct{}            `cmd:"" help:"Run every job at its time until SIGTERM."`
+	Migrate  struct{}            `cmd:"" help:"Bring the database to this version's schema."`
+	Version  struct{}            `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -55,6 +57,12 @@ func run(ctx context.Context, command string, cli commands) error {
 		return batch.Schedule(ctx, cli.Config, log)
 	case "migrate":
 		return batch.Migrate(ctx, cli.Config, log)
+	case "settle":
+		message, err := batch.Settle(ctx, cli.Config, cli.Settle, log)
+		if err == nil {
+			fmt.Println(message)
+		}
+		return err
 	case "version":
 		fmt.Println(version)
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/oklog/ulid/v2"
 )
 
@@ -36,3 +37,33 @@ func (db *DB) Spool(ctx context.Context, process ulid.ULID, seq uint64, body []b
 	}
 	return nil
 }
+
+// Spooled lists the segments in the spool, each stream's in order, 1000 at most.
+func (db *DB) Spooled(ctx context.Context) ([]SegmentKey, error) {
+	keys, err := many(ctx, db.Pool, scanSegmentKey, "SELECT process_id, seq FROM spool ORDER BY process_id, seq LIMIT 1000")
+	if err != nil {
+		return nil, fmt.Errorf("list the spool: %w", err)
+	}
+	return keys, nil
+}
+
+// SpooledBody returns a segment's bytes; [ErrNotFound] if it is not in the spool
+// any more.
+func (db *DB) SpooledBody(ctx context.Context, key SegmentKey) ([]byte, error) {
+	body, err := one(ctx, db.Pool, pgx.RowTo[[]byte], "SELECT body FROM spool WHERE process_id = $1 AND seq = $2",
+		[16]byte(key.Process), int64(key.Seq))
+	if err != nil {
+		return nil, fmt.Errorf("spooled segment %d of process %s: %w", key.Seq, key.Process, err)
+	}
+	return body, nil
+}
+
+// Unspool removes a segment that the bucket has, durably and with the same bytes.
+func (db *DB) Unspool(ctx context.Context, key SegmentKey) error {
+	_, err := db.Pool.Exec(ctx, "DELETE FROM spool WHERE process_id = $1 AND seq = $2", [16]byte(key.Process), int64(key.Seq))
+	if err != nil {
+		return fmt.Errorf("take segment %d of process %s out of the spool: %w", key.Seq, key.Process, err)
+	}
+	return nil
+}
+
