@@ -83,7 +83,7 @@ func newMarket(t *testing.T, folder string) *market {
 		})).ID)
 	}
 	m.advertiser = advertiser.ID
-	m.clock = postgrestest.NewClock(t, m.db.Pool, noon.Add(58*time.Minute))
+	m.clock = postgrestest.NewClock(t, m.db.Pool, noon.Add(59*time.Minute+30*time.Second))
 	settler := must[*postgres.Settler](t)(m.db.Settler(ctx))
 	if err := errors.Join(settler.Check(ctx), settler.Close(ctx)); err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func (m *market) pass(d time.Duration) {
 func (m *market) play(steps int) {
 	m.t.Helper()
 	for range steps {
-		for range 120 {
+		for range 150 {
 			s := m.talking()
 			m.decide(s)
 			m.land(s)
@@ -275,22 +275,22 @@ func TestDuckDBAgreesWithTheReports(t *testing.T) {
 	for range 3 {
 		m.start()
 	}
-	m.play(30) // over one o'clock
+	m.play(16) // over one o'clock
 	lost := m.streams[2]
 	lost.silent = true
 	for range 40 {
 		m.decide(lost)
 		m.land(lost)
 	}
-	m.play(12)
+	m.play(10)
 	for range 3 {
 		m.clock.Add(time.Hour)
 		m.start()
-		m.play(4)
+		m.play(3)
 	}
 	lost.silent = false
 	m.ship(lost)
-	m.play(4)
+	m.play(2)
 	m.finish()
 
 	named, others := duckdb(t, folder, "SELECT count(*)::int AS files, count(DISTINCT regexp_extract(file, 'hour=..'))::int AS hours FROM glob('lake/events/*/*/*.parquet')")

@@ -26,7 +26,7 @@ import (
 const (
 	standardRowGroup = 250_000
 	standardReaders  = 16
-	standardAhead    = 64 << 20
+	standardAhead    = 16 << 20
 )
 
 // A Writer is made as a literal. Its Run is not for two goroutines at once.
@@ -39,7 +39,7 @@ type Writer struct {
 
 	RowGroup int   // rows in one row group; they are compressed in memory; 0: 250,000
 	Readers  int   // segments read at once, since a bucket takes its time; 0: 16
-	Ahead    int64 // bytes of segments in memory, roughly; 0: 64 MiB
+	Ahead    int64 // bytes of segments in memory, roughly; 0: 16 MiB
 }
 
 // Run writes the parts that are due and says in one line what it did. A part

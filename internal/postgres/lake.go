@@ -64,23 +64,27 @@ func (db *DB) PlanLake(ctx context.Context, added func([]LakePart) error) (plan 
 	return plan, nil
 }
 
+// lakeBounds are between what and what a plan looks: numbers rather than a join,
+// so that Postgres sees from them how few segments are meant.
+type lakeBounds struct {
+	doneBatch, batch       int64      // plans have seen batches up to this one; settled up to that one
+	doneComplete, complete *time.Time // plans have seen hours that end by then; the watermark has passed those by then
+	halted                 bool
+}
+
 func (p *LakePlan) read(ctx context.Context, tx pgx.Tx) (err error) {
-	var complete *time.Time
-	var halted bool
-	err = tx.QueryRow(ctx, "SELECT bank_now(), date_trunc('hour', watermark, 'UTC'), halted <> '' FROM settlement").Scan(&p.Now, &complete, &halted)
+	var b lakeBounds
+	err = tx.QueryRow(ctx, `
+		SELECT bank_now(), batch, date_trunc('hour', watermark, 'UTC'), halted <> '',
+			COALESCE((SELECT max(through_batch) FROM lake_part), 0), (SELECT max(hour) + interval '1 hour' FROM lake_part)
+		FROM settlement`).Scan(&p.Now, &b.batch, &b.complete, &b.halted, &b.doneBatch, &b.doneComplete)
 	if err != nil {
 		return err
 	}
-	p.Now, p.Complete = p.Now.UTC(), timeOrZero(complete)
-	if complete != nil && !halted {
-		if p.Skipped, err = many(ctx, tx, scanLakeMissed, lakeSkipped); err != nil {
+	p.Now, p.Complete = p.Now.UTC(), timeOrZero(b.complete)
+	if b.complete != nil && !b.halted {
+		if err := p.add(ctx, tx, b); err != nil {
 			return err
-		}
-		if p.Added, err = many(ctx, tx, scanLakePart, lakeDue); err != nil {
-			return err
-		}
-		if len(p.Added) == 0 { // they are told with the next part, once
-			p.Skipped = nil
 		}
 	}
 	p.Parts, err = many(ctx, tx, scanLakePart, `
@@ -88,34 +92,36 @@ func (p *LakePlan) read(ctx context.Context, tx pgx.Tx) (err error) {
 	return err
 }
 
-const lakeSkipped = `
-	SELECT process_id, seq, skipped FROM segment
-	WHERE skipped <> '' AND batch > (SELECT COALESCE(max(through_batch), 0) FROM lake_part)
-		AND batch <= (SELECT batch FROM settlement)
-	ORDER BY process_id, seq`
+func (p *LakePlan) add(ctx context.Context, tx pgx.Tx, b lakeBounds) (err error) {
+	// Not prepared: after some runs Postgres would plan for bounds that it does not know.
+	p.Added, err = many(ctx, tx, scanLakePart, lakeDue, pgx.QueryExecModeExec, b.doneBatch, timeOrZero(b.doneComplete), b.batch, b.complete)
+	if err != nil || len(p.Added) == 0 {
+		return err // what was skipped is told with the next part, once
+	}
+	p.Skipped, err = many(ctx, tx, scanLakeMissed, `
+		SELECT process_id, seq, skipped FROM segment
+		WHERE skipped <> '' AND batch > $1 AND batch <= $2 ORDER BY process_id, seq`, b.doneBatch, b.batch)
+	return err
+}
 
 // lakeDue rests on this: a plan covers all hours that are complete at its time,
 // up to one batch. So what may be due since are segments of later batches, and
-// those that reach beyond the hours of earlier plans.
+// those that reach beyond the hours of earlier plans. Retain leaves the rows
+// alone that tell how far the last plan went.
 const lakeDue = `
-	WITH now AS (
-		SELECT batch, date_trunc('hour', watermark, 'UTC') AS complete FROM settlement
-	), done AS (
-		SELECT COALESCE(max(through_batch), 0) AS batch, COALESCE(max(hour) + interval '1 hour', '-infinity') AS complete FROM lake_part
-	), touched AS (
+	WITH touched AS (
 		SELECT h.hour, max(s.batch) AS newest
-		FROM now, done, segment AS s, generate_series(date_trunc('hour', s.first_at, 'UTC'),
-			LEAST(s.last_at, now.complete - interval '1 microsecond'), interval '1 hour') AS h (hour)
-		WHERE (s.batch > done.batch OR s.last_at >= done.complete)
-			AND s.batch <= now.batch AND s.first_at < now.complete AND s.skipped = ''
+		FROM segment AS s, generate_series(date_trunc('hour', s.first_at, 'UTC'),
+			LEAST(s.last_at, $4::timestamptz - interval '1 microsecond'), interval '1 hour') AS h (hour)
+		WHERE (s.batch > $1 OR s.last_at >= $2) AND s.batch <= $3 AND s.first_at < $4 AND s.skipped = ''
 		GROUP BY h.hour
 	), held AS (
 		SELECT p.hour, max(p.part) AS part, max(p.through_batch) AS batch
 		FROM lake_part AS p JOIN touched USING (hour) GROUP BY p.hour
 	)
 	INSERT INTO lake_part (hour, part, after_batch, through_batch)
-	SELECT t.hour, COALESCE(held.part + 1, 0), COALESCE(held.batch, 0), now.batch
-	FROM now, touched AS t LEFT JOIN held USING (hour)
+	SELECT t.hour, COALESCE(held.part + 1, 0), COALESCE(held.batch, 0), $3
+	FROM touched AS t LEFT JOIN held USING (hour)
 	WHERE t.newest > COALESCE(held.batch, 0)
 	RETURNING hour, part, after_batch, through_batch`
 
