@@ -74,12 +74,12 @@ func TestKillLoops(t *testing.T) {
 		mob.urls = append(mob.urls, fmt.Sprintf("http://127.0.0.1:%d", public))
 		env := append(w.env[:len(w.env):len(w.env)], fmt.Sprintf("STATE_DIR=%s/delivery-%d", w.dir, i),
 			fmt.Sprintf("LISTEN=127.0.0.1:%d", public), fmt.Sprintf("OPS_LISTEN=127.0.0.1:%d", ops))
-		pause := m.lasts * time.Duration(m.servers) / time.Duration(m.delivery+m.servers)
+		pause := m.lasts * time.Duration(m.servers) / time.Duration(m.delivery*9/8+m.servers) // to start one takes time too
 		loops.Go(func() { killEvery(over, pause, &killed[0], func() *process { return start(t, "delivery", env) }) })
 	}
 	settleEnv := append(w.env[:len(w.env):len(w.env)], "BUCKET_URL="+courier.url(), "FOLLOW_FOR=10m")
 	loops.Go(func() {
-		killEvery(over, m.lasts/time.Duration(m.settle+1), &killed[1], func() *process { return start(t, "batch", settleEnv, "run", "settle") })
+		killEvery(over, m.lasts/time.Duration(m.settle*9/8+1), &killed[1], func() *process { return start(t, "batch", settleEnv, "run", "settle") })
 	})
 	loops.Go(func() {
 		for i := range m.freezes {
