@@ -26,7 +26,7 @@ type advertiserInput struct {
 }
 
 func (in advertiserInput) advertiser() ad.Advertiser {
-	days := func(given *int, usual int) int {
+	window := func(given *int, usual int) int {
 		if given == nil {
 			return usual
 		}
@@ -34,7 +34,7 @@ func (in advertiserInput) advertiser() ad.Advertiser {
 	}
 	return ad.Advertiser{
 		Name: in.Name, Domain: in.Domain, TimeZone: in.TimeZone, Status: statusOr(in.Status), Stamp: ad.Stamp{Version: in.Version},
-		ClickWindowDays: days(in.ClickWindowDays, ad.DefaultClickWindowDays), ViewWindowDays: days(in.ViewWindowDays, ad.DefaultViewWindowDays),
+		ClickWindowDays: window(in.ClickWindowDays, ad.DefaultClickWindowDays), ViewWindowDays: window(in.ViewWindowDays, ad.DefaultViewWindowDays),
 	}
 }
 

@@ -32,7 +32,7 @@ func (c *console) conversionsPage(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	page := views.Page{Title: views.T(lang, "conversion.title"), Kind: a.Name, Section: "advertisers", Crumbs: ch.crumbs(ctx, 1)}
+	page := views.Page{Title: views.T(lang, "conversion.title"), Kind: views.T(lang, "noun.advertiser"), Section: "advertisers", Crumbs: ch.crumbs(ctx, 1)}
 	if isOperator(ctx) && a.Status != ad.Archived {
 		page.Actions = []views.Action{{Text: views.T(lang, "conversion.change_windows"), URL: advertiserPath(a.ID) + "/edit"}}
 	}
@@ -40,14 +40,20 @@ func (c *console) conversionsPage(w http.ResponseWriter, r *http.Request) error 
 }
 
 func windowDetails(lang string, a ad.Advertiser) []views.Detail {
-	view := views.T(lang, "conversion.days", a.ViewWindowDays)
-	if a.ViewWindowDays == 0 {
-		view = views.T(lang, "conversion.no_view")
-	}
 	return []views.Detail{
-		{Name: views.T(lang, "advertiser.click_window"), Value: views.T(lang, "conversion.days", a.ClickWindowDays)},
-		{Name: views.T(lang, "advertiser.view_window"), Value: view},
+		{Name: views.T(lang, "advertiser.click_window"), Value: days(lang, a.ClickWindowDays)},
+		{Name: views.T(lang, "advertiser.view_window"), Value: days(lang, a.ViewWindowDays)},
 	}
+}
+
+func days(lang string, n int) string {
+	switch n {
+	case 0:
+		return views.T(lang, "conversion.no_view")
+	case 1:
+		return views.T(lang, "conversion.day", n)
+	}
+	return views.T(lang, "conversion.days", n)
 }
 
 // conversionSnippets are the ways to measure, ready to be copied.

@@ -213,7 +213,20 @@ func (c *console) correctionPreview(r *http.Request, in correctionInput, v postg
 	for _, line := range v.LineItems {
 		table.Rows = append(table.Rows, append([]views.Cell{{Text: line.Name, URL: lineItemPath(line.LineItem)}}, creditFigures(line.Credit)...))
 	}
-	return views.Confirm(page, views.Confirmation{Problem: problem, Notes: foldedNote(lang, in, v), Table: table, Confirm: confirm, Back: back})
+	return views.Confirm(page, views.Confirmation{Problem: problem, Details: correctionDetails(lang, in), Notes: foldedNote(lang, in, v), Table: table, Confirm: confirm, Back: back})
+}
+
+// correctionDetails say again what was asked.
+func correctionDetails(lang string, in correctionInput) []views.Detail {
+	k, _, err := in.parse()
+	if err != nil {
+		return nil // a preview of it was made
+	}
+	return append([]views.Detail{
+		{Name: views.T(lang, "noun.advertiser"), Value: fmt.Sprintf("#%d", k.AdvertiserID), URL: advertiserPath(k.AdvertiserID)},
+		{Name: views.T(lang, "correction.hours"), Value: utcHours(k.From, k.To)},
+		{Name: views.T(lang, "correction.why"), Value: k.Why},
+	}, narrowDetails(lang, k)...)
 }
 
 func creditFigures(k ad.Credit) []views.Cell {
@@ -222,7 +235,7 @@ func creditFigures(k ad.Credit) []views.Cell {
 
 // foldedNote says what becomes of hours whose cells cannot be told apart.
 func foldedNote(lang string, in correctionInput, v postgres.CorrectionPreview) []string {
-	notes := []string{in.Why}
+	var notes []string
 	switch {
 	case v.Folded == 0:
 	case in.CreativeID != 0 || in.PlacementID != 0 || in.ExchangeID != nil:

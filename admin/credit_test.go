@@ -132,7 +132,7 @@ func TestConversionPage(t *testing.T) {
 	h := newHouse(t)
 	path := conversionsPath(h.own.advertiser.ID)
 	c := h.as(ad.RoleAdvertiser)
-	c.get(path).want(t, 200).has(t, "Own advertiser order", "49.90", "30 days", "1 days", "Own line item",
+	c.get(path).want(t, 200).has(t, "Own advertiser order", "49.90", "30 days", "1 day <", "Own line item",
 		"http://127.0.0.1:8080/c/"+h.own.path("advertisers")+"?order=ORDER", "/t/x/TOKEN?order=ORDER", "{conversion}").lacks(t, "FOREIGN")
 	h.program(ad.RoleAdvertiser).get("/api/v1"+path).want(t, 200).has(t, `"after":"click"`, `"value":"49.90"`)
 

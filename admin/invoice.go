@@ -157,7 +157,11 @@ func (c *console) invoicePage(w http.ResponseWriter, r *http.Request) error {
 		{Name: views.T(lang, "invoice.settled"), Value: views.Moment(v.SettledTo, zoneNamed(v.TimeZone))},
 		{Name: views.T(lang, "report.total"), Value: v.Total().String()},
 	}
-	return c.show(w, r, views.Invoice(page, details, []views.Table{chargeTable(lang, v), creditTable(lang, v)}))
+	tables := []views.Table{chargeTable(lang, v)}
+	if len(v.Credits) > 0 {
+		tables = append(tables, creditTable(lang, v))
+	}
+	return c.show(w, r, views.Invoice(page, details, tables))
 }
 
 func zoneNamed(name string) *time.Location { return zoneOf(ad.Advertiser{TimeZone: name}) }
@@ -184,7 +188,6 @@ func creditTable(lang string, v postgres.Invoice) views.Table {
 		Title: views.T(lang, "invoice.credits"),
 		Columns: names(column(lang, "correction.made"), column(lang, "correction.why"), column(lang, "correction.hours"), numbers(lang, "report.impressions"),
 			numbers(lang, "invoice.amount")),
-		Empty: views.Empty{Title: views.T(lang, "invoice.no_credits"), Text: views.T(lang, "invoice.no_credits_text")},
 		Total: []views.Cell{{Text: views.T(lang, "report.total")}, {}, {}, {}, {Text: (-v.Credited).String(), Number: true}},
 	}
 	for _, k := range v.Credits {
