@@ -4,6 +4,8 @@
 //	batch run settle    follow the events for FOLLOW_FOR; likewise lake, rollup, reconcile, retain
 //	batch schedule      every job at its time, for a single machine
 //	batch migrate       bring the database to this version's schema
+//	batch reconcile     compare a day's books with the event log
+//	batch rebuild       make the books anew from the log, after a restore from a backup
 //	batch settle        go on with a stream that stands at a damaged segment
 package main
 
@@ -28,10 +30,12 @@ type commands struct {
 	Run    struct {
 		Job string `arg:"" help:"Name of the job: publish, settle, lake, rollup, reconcile or retain."`
 	} `cmd:"" help:"Run one job once."`
-	Settle   batch.SettleCommand `cmd:"" help:"Go on with a stream that stands still: --skip its segment, with --why, or --resume when it was repaired."`
-	Schedule struct{}            `cmd:"" help:"Run every job at its time until SIGTERM."`
-	Migrate  struct{}            `cmd:"" help:"Bring the database to this version's schema."`
-	Version  struct{}            `cmd:"" help:"Print the version."`
+	Settle    batch.SettleCommand    `cmd:"" help:"Go on with a stream that stands still: --skip its segment, with --why, or --resume when it was repaired."`
+	Reconcile batch.ReconcileCommand `cmd:"" help:"Compare the books of a --day, or of all days that are due, with the event log."`
+	Rebuild   struct{}               `cmd:"" help:"Make the books anew from the event log, in a database that was restored from an older copy. May be killed and repeated."`
+	Schedule  struct{}               `cmd:"" help:"Run every job at its time until SIGTERM."`
+	Migrate   struct{}               `cmd:"" help:"Bring the database to this version's schema."`
+	Version   struct{}               `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -62,6 +66,12 @@ func run(ctx context.Context, command string, cli commands) error {
 		if err == nil {
 			fmt.Println(message)
 		}
+		return err
+	case "reconcile":
+		return batch.Reconcile(ctx, cli.Config, cli.Reconcile, log)
+	case "rebuild":
+		message, err := batch.Rebuild(ctx, cli.Config, log)
+		fmt.Print(message)
 		return err
 	case "version":
 		fmt.Println(version)

@@ -60,9 +60,12 @@ const (
 	SettleOverage     Counter = "hayate.settle.overage"
 	SettleQuarantined Counter = "hayate.settle.quarantined"
 	SettleConflicts   Counter = "hayate.settle.conflicts"
-	SettleHalted      Gauge   = "hayate.settle.halted"
-	SettleStalled     Gauge   = "hayate.settle.stalled"
-	SpoolSegments     Gauge   = "hayate.spool.segments"
+
+	ReconcileDifferences Counter = "hayate.reconcile.differences"
+	ReconcileLosses      Counter = "hayate.reconcile.losses"
+	SettleHalted         Gauge   = "hayate.settle.halted"
+	SettleStalled        Gauge   = "hayate.settle.stalled"
+	SpoolSegments        Gauge   = "hayate.spool.segments"
 )
 
 // Jobs, console, and this package itself.
@@ -121,6 +124,8 @@ func Metrics() []Metric {
 		count(SettleOverage, "", "Money that could not be charged and is the platform's cost, in micros"),
 		count(SettleQuarantined, "file", "Segments put aside as damaged"),
 		count(SettleConflicts, "event", "Records that contradict the bank or their own lease, by kind", "kind"),
+		count(ReconcileDifferences, "", "Figures of the books that are not what the event log says"),
+		count(ReconcileLosses, "file", "Segments of compared days that cannot be read any more"),
 		gauge(SettleHalted, "", "1 while nothing is granted or settled until batch rebuild has run"),
 		gauge(SettleStalled, "", "Streams that settle cannot go on with before an operator has looked"),
 		gauge(SpoolSegments, "file", "Segments that wait in the database because the bucket refused them"),
