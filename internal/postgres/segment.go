@@ -31,14 +31,15 @@ type SegmentRange struct {
 }
 
 // SettledSegments returns segments in the order in which settle applied them:
-// by batch, process and sequence.
+// by batch, process and sequence. The query is not prepared: which index serves
+// it depends on the bounds.
 func (q Queries) SettledSegments(ctx context.Context, r SegmentRange) ([]SettledSegment, error) {
 	found, err := many(ctx, q.q, scanSettledSegment, `
 		SELECT process_id, seq, sha256, records, first_at, last_at, batch, outcomes, skipped
 		FROM segment
 		WHERE ($1::timestamptz IS NULL OR last_at >= $1) AND ($2::timestamptz IS NULL OR first_at < $2)
 			AND batch > $3 AND ($4 = 0 OR batch <= $4)
-		ORDER BY batch, process_id, seq`, timeOrNull(r.From), timeOrNull(r.To), r.AfterBatch, r.ThroughBatch)
+		ORDER BY batch, process_id, seq`, pgx.QueryExecModeExec, timeOrNull(r.From), timeOrNull(r.To), r.AfterBatch, r.ThroughBatch)
 	if err != nil {
 		return nil, fmt.Errorf("list settled segments: %w", err)
 	}
