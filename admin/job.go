@@ -58,14 +58,14 @@ func (j jobs) tiles(p problems) []views.Tile {
 	}
 	watermark := views.Tile{Name: p.t("job.watermark"), Value: p.t("job.never")}
 	if !t.Watermark.IsZero() {
-		watermark.Value, watermark.Note = views.Moment(t.Watermark, time.UTC), p.ago(t.Now.Sub(t.Watermark))
+		watermark.Value, watermark.Note = p.ago(t.Now.Sub(t.Watermark)), views.Moment(t.Watermark, time.UTC)
 	}
 	lake := views.Tile{Name: p.t("job.lake"), Value: p.t("job.never")}
 	if !t.LakeHour.IsZero() {
-		lake.Value = views.Moment(t.LakeHour, time.UTC)
+		lake.Value, lake.Note = p.ago(t.Now.Sub(t.LakeHour)), views.Moment(t.LakeHour, time.UTC)
 	}
 	if t.LakeOpen > 0 {
-		lake.Note = views.T(p.lang, "job.lake_open", t.LakeOpen)
+		lake.Note += " " + views.T(p.lang, "job.lake_open", t.LakeOpen)
 	}
 	spool := views.Tile{Name: p.t("job.spool"), Value: views.Count(t.Spooled), Note: p.t("job.spool_note")}
 	return []views.Tile{state, watermark, lake, spool}
@@ -73,21 +73,35 @@ func (j jobs) tiles(p problems) []views.Tile {
 
 func (p problems) ago(d time.Duration) string { return views.T(p.lang, "job.age", span(d)) }
 
+// due says when a job has to start again.
+func (p problems) due(d time.Duration) string {
+	if d < 0 {
+		return views.T(p.lang, "job.overdue", span(-d))
+	}
+	return views.T(p.lang, "job.in", span(d))
+}
+
 // span writes a duration in its two largest units, of which nobody needs more.
 func span(d time.Duration) string {
+	const day = 24 * time.Hour
 	switch {
-	case d < 0:
-		return "-" + span(-d)
 	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
+		return fmt.Sprintf("%d ms", max(d, 0).Milliseconds())
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+		return inUnits(d, time.Minute, "min", time.Second, "s")
+	case d < 2*day:
+		return inUnits(d, time.Hour, "h", time.Minute, "min")
 	}
-	return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	return inUnits(d, day, "d", time.Hour, "h")
+}
+
+func inUnits(d, large time.Duration, name string, small time.Duration, rest string) string {
+	if d%large < small {
+		return fmt.Sprintf("%d %s", d/large, name)
+	}
+	return fmt.Sprintf("%d %s %d %s", d/large, name, d%large/small, rest)
 }
 
 func (j jobs) table(p problems) views.Table {
@@ -109,7 +123,7 @@ func jobRow(p problems, h postgres.JobHealth) []views.Cell {
 	}
 	last, took, success, lag := p.t("job.never"), "", p.t("job.never"), ""
 	if h.Last.ID != 0 {
-		last = views.Moment(h.Last.StartedAt, time.UTC)
+		last = p.ago(h.Now.Sub(h.Last.StartedAt))
 	}
 	if !h.Last.EndedAt.IsZero() {
 		took = span(h.Last.EndedAt.Sub(h.Last.StartedAt))
@@ -122,7 +136,7 @@ func jobRow(p problems, h postgres.JobHealth) []views.Cell {
 	}
 	return []views.Cell{
 		{Text: h.Name, Note: schedule}, {Badges: jobBadges(p, h)}, {Text: last}, {Text: took, Number: true}, {Text: lag, Number: true},
-		{Text: success}, {Text: views.Moment(h.DueAt(), time.UTC)}, {Text: h.Last.Message},
+		{Text: success}, {Text: p.due(h.DueAt().Sub(h.Now))}, {Text: h.Last.Message},
 	}
 }
 
@@ -134,9 +148,9 @@ func jobBadges(p problems, h postgres.JobHealth) []views.Badge {
 		badges = append(badges, views.Badge{Text: p.t("outcome." + string(h.Last.Outcome)), Kind: outcomeKinds[h.Last.Outcome]})
 	}
 	if h.Missed() {
-		return append(badges, views.Badge{Text: p.t("job.late"), Kind: "bad"})
+		badges = append(badges, views.Badge{Text: p.t("job.late"), Kind: "bad"})
 	}
-	return append(badges, views.Badge{Text: p.t("job.fine"), Kind: "good"})
+	return badges
 }
 
 // skipCommand goes on with a stream without the segment that it stands at.

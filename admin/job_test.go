@@ -28,7 +28,7 @@ func TestJobs(t *testing.T) {
 		_, err := h.db.Pool.Exec(t.Context(), sql)
 		must(t, 0, err)
 	}
-	operator.get("/jobs").want(t, 200).has(t, "lake", "at least every 1 min 0 s", "Failed", "Missed", "no &lt;bucket&gt;", "2 h 30 min", "1 h 0 min ago",
+	operator.get("/jobs").want(t, 200).has(t, "lake", "at least every 1 min", "Failed", "Missed", "no &lt;bucket&gt;", "2 h 30 min", "1 h ago", "overdue",
 		"follows the events without end", "Settling is halted", "the log knows of more", "a record is torn", "batch settle --skip events/", "--why",
 		"1,234", "5.60", "charged_micros is 6, the log says 5").lacks(t, "No job has run yet")
 	program.call("GET", "/api/v1/jobs", nil).want(t, 200).has(t, `"name":"lake"`, `"missed":true`, `"outcome":"failed"`, `"lag_seconds":`, `"success_age_seconds":36`,
@@ -47,7 +47,8 @@ func TestSpan(t *testing.T) {
 		}
 	}
 	f(0, "0 ms")
-	f(-90*time.Second, "-1 min 30 s")
+	f(-90*time.Second, "0 ms")
+	f(24*time.Hour, "24 h")
 	f(59*time.Second, "59 s")
 	f(47*time.Hour+59*time.Minute, "47 h 59 min")
 	f(100*time.Hour, "4 d 4 h")
