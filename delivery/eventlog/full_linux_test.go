@@ -74,7 +74,7 @@ func fillDisk(argument string) error {
 		return err
 	}
 	longest := time.Duration(0)
-	n := fullSize(2, 20)
+	n := fullSize(2, 8)
 	for i := range n {
 		took, err := f.round(rounds[i%len(rounds)].fill, rounds[i%len(rounds)].free)
 		if err != nil {
