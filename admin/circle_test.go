@@ -188,7 +188,7 @@ func TestReport(t *testing.T) {
 	_, err = h.db.Pool.Exec(t.Context(), "INSERT INTO report_hour (hour, line_item_id, creative_id, placement_id, impressions) VALUES ('2026-04-01 03:00Z', $1, 0, 0, 500)", h.own.lineItem.ID)
 	must(t, 0, err)
 	c.get("/report?from=2026-04-01&to=2026-04-01&group=hour&group=placement").want(t, 200).
-		has(t, "something came late for 1 hours, last at 2026-04-02 10:00:00 JST", "restated 2026-04-02 10:00", "Other: 500 impressions (25.00 %)")
+		has(t, "as something came late: hours 1, last at 2026-04-02 10:00:00 JST", "restated 04-02 10:00", "Other: 500 impressions (25.00 %)")
 	c.get("/report.csv?from=2026-04-01&to=2026-04-01&group=placement,exchange&figures=impressions").want(t, 200).
 		has(t, "placement_id,placement,exchange_id,impressions,settled_to,restated_at\r\nother,,other,500,")
 	c.get("/api/v1/report?from=2026-04-01&to=2026-04-01&group=day,exchange").want(t, 200).

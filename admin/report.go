@@ -80,8 +80,9 @@ func (in reportInput) dimensions(usual ...postgres.Dimension) []postgres.Dimensi
 }
 
 // chosen are the figures that in asks for, in the order of all; those usual, when
-// it asks for none; all, when none is usual.
-func (in reportInput) chosen(all []report.Figure, usual ...string) ([]report.Figure, error) {
+// it asks for none; all, when none is usual. One that other groupings have is
+// merely left out.
+func (in reportInput) chosen(all, others []report.Figure, usual ...string) ([]report.Figure, error) {
 	given := words(in.Figures)
 	if len(given) == 0 {
 		given = usual
@@ -89,18 +90,12 @@ func (in reportInput) chosen(all []report.Figure, usual ...string) ([]report.Fig
 	if len(given) == 0 {
 		return all, nil
 	}
-	var list []report.Figure
-	for _, figure := range all {
-		if slices.Contains(given, figure.Name) {
-			list = append(list, figure)
-		}
-	}
 	for _, name := range given {
-		if !slices.ContainsFunc(all, func(f report.Figure) bool { return f.Name == name }) && !slices.Contains(usual, name) {
+		if !slices.ContainsFunc(others, func(f report.Figure) bool { return f.Name == name }) {
 			return all, ad.Invalid{{Field: "figures", Code: ad.Unknown, Message: fmt.Sprintf("has %.40q, which this report has not", name)}}
 		}
 	}
-	return list, nil
+	return slices.DeleteFunc(slices.Clone(all), func(f report.Figure) bool { return !slices.Contains(given, f.Name) }), nil
 }
 
 // demandFigures are those that a report grouped so can show to this visitor.
@@ -125,7 +120,7 @@ func (c *console) readReport(ctx context.Context, in reportInput) (reportData, e
 		return d, err
 	}
 	d.group = in.dimensions(postgres.ByHour, postgres.ByLineItem)
-	if d.figures, err = in.chosen(demandFigures(ctx, d.group)); err != nil {
+	if d.figures, err = in.chosen(demandFigures(ctx, d.group), demandFigures(ctx, nil)); err != nil {
 		return d, err
 	}
 	q := postgres.ReportQuery{ReportFilter: d.ReportFilter, Zone: zone, Group: slices.Clone(d.group), Series: true}
@@ -213,10 +208,10 @@ func (c *console) reportPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := views.Page{Title: views.T(lang, "nav.report"), Section: "report", Kind: known.scope(lang, in)}
-	figures, _ := in.chosen(demandFigures(ctx, d.group), usualDemand...) // readReport has refused what is wrong
+	figures, _ := in.chosen(demandFigures(ctx, d.group), demandFigures(ctx, nil), usualDemand...) // readReport has refused what is wrong
 	filter := reportForm(p, in, d, reportChoice{
 		page: "/report", fields: known.fields(ctx, p, in), figures: demandFigures(ctx, nil), chosen: figures,
-		dimensions: demandDimensions(ctx),
+		usual: usualDemand, dimensions: demandDimensions(ctx),
 	})
 	if status != 0 {
 		c.render(w, r, status, views.Report(page, filter, nil, views.ReportNotes{Fresh: p.error("from", "to", "group", "figures")}, views.ReportChart{}, nil))

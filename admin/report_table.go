@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hayate-ads/hayate/admin/report"
@@ -27,6 +28,7 @@ type reportChoice struct {
 	fields          []views.Field // what narrows the report
 	dimensions      []postgres.Dimension
 	figures, chosen []report.Figure
+	usual           []string // the figures of a form that was not touched
 }
 
 func reportForm(p problems, in reportInput, d reportData, choice reportChoice) views.ReportFilter {
@@ -42,9 +44,13 @@ func reportForm(p problems, in reportInput, d reportData, choice reportChoice) v
 	for _, figure := range choice.chosen {
 		figures.Values = append(figures.Values, figure.Name)
 	}
+	own := len(in.Figures) > 0 && !slices.Equal(words(in.Figures), choice.usual)
+	if !own {
+		in.Figures = nil // the CSV has all then
+	}
 	return views.ReportFilter{
 		Action: choice.page, CSV: csvURL(choice.page, in), Fields: append(dateFields(p, in, d.Range), choice.fields...),
-		Group: group, Figures: figures, Open: len(in.Figures) > 0 || p.of("figures") != "",
+		Group: group, Figures: figures, Open: own,
 	}
 }
 
@@ -70,11 +76,16 @@ const tableRows = 200
 // days, else the largest.
 func reportTable(lang string, d reportData, known reportNames, figures []report.Figure, at *url.URL) views.Table {
 	table := views.Table{
-		Title: views.T(lang, "report.table"),
+		Title: views.T(lang, "report.total"),
 		Empty: views.Empty{Title: views.T(lang, "report.none"), Text: views.T(lang, "report.none_text")},
 	}
+	var by []string
 	for _, dimension := range d.group {
+		by = append(by, dimensionName(lang, dimension))
 		table.Columns = append(table.Columns, views.Column{Title: dimensionName(lang, dimension)})
+	}
+	if len(by) > 0 {
+		table.Title = strings.Join(by, " · ")
 	}
 	for _, figure := range figures {
 		table.Columns = append(table.Columns, numbers(lang, "figure."+figure.Name))
@@ -84,7 +95,7 @@ func reportTable(lang string, d reportData, known reportNames, figures []report.
 	first := min((page-1)*tableRows, len(rows))
 	last := min(first+tableRows, len(rows))
 	if len(rows) > tableRows {
-		table.Title = views.T(lang, "report.table_part", first+1, last, len(rows))
+		table.Title += ": " + views.T(lang, "report.table_part", first+1, last, len(rows))
 	}
 	restated := d.restatedAt()
 	for _, row := range rows[first:last] {
@@ -174,7 +185,7 @@ func restatedNote(lang string, at time.Time, zone *time.Location) string {
 	if at.IsZero() {
 		return ""
 	}
-	return views.T(lang, "report.restated_at", at.In(zone).Format("2006-01-02 15:04"))
+	return views.T(lang, "report.restated_at", at.In(zone).Format("01-02 15:04"))
 }
 
 // idText is a thing whose name is not known.

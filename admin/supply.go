@@ -28,7 +28,7 @@ func (c *console) readSupply(ctx context.Context, in reportInput) (reportData, e
 		return d, err
 	}
 	d.group = in.dimensions(postgres.ByHour, postgres.ByPlacement)
-	if d.figures, err = in.chosen(report.SupplyFigures); err != nil {
+	if d.figures, err = in.chosen(report.SupplyFigures, report.SupplyFigures); err != nil {
 		return d, err
 	}
 	q := postgres.ReportQuery{ReportFilter: d.ReportFilter, Group: slices.Clone(d.group), Series: true}
@@ -107,10 +107,10 @@ func (c *console) supplyPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p.lang = lang
-	figures, _ := in.chosen(report.SupplyFigures, usualSupply...) // readSupply has refused what is wrong
+	figures, _ := in.chosen(report.SupplyFigures, report.SupplyFigures, usualSupply...) // readSupply has refused what is wrong
 	filter := reportForm(p, in, d, reportChoice{
 		page: "/supply", fields: supplyFields(ctx, p, in, publishers, placements),
-		dimensions: postgres.SupplyDimensions, figures: report.SupplyFigures, chosen: figures,
+		dimensions: postgres.SupplyDimensions, figures: report.SupplyFigures, chosen: figures, usual: usualSupply,
 	})
 	if status != 0 {
 		c.render(w, r, status, views.Report(page, filter, nil, views.ReportNotes{Fresh: p.error("from", "to", "group", "figures")}, views.ReportChart{}, nil))
