@@ -30,7 +30,7 @@ const isChecked = `(checked = ` + whereabouts + ` OR (checked = '' AND batch = 0
 // wordFor is how long after its start a server waits for the word of the
 // processes that ran when it stopped: a grant that went missing may be on none
 // but their disks, and their heartbeats say so.
-const wordFor = 10 * time.Second
+const wordFor = 4 * time.Second
 
 // Unchecked tells whether [Settler.Check] has still to be earned.
 func (s *Settler) Unchecked(ctx context.Context) (bool, error) {
