@@ -31,6 +31,7 @@ var settling = []figure{
 		n := b.share(400_000)
 		return b.settle(ctx, settleLog{name: ".ungrouped", events: n, leases: n, cellsOf: 1, processes: 8})
 	}},
+	{[]string{"settle.report_p99_seconds"}, func(ctx context.Context, b *bench) error { return b.reportDelay(ctx) }},
 }
 
 // share is a tenth of n in a quick run.
@@ -108,7 +109,7 @@ func settlePart(args []string) (err error) {
 	began, cpu := time.Now(), processorTime()
 	stats, err := settle.Once(ctx, settle.Config{
 		DB: db, Bucket: objects,
-		Bank: postgres.BankConfig{LongestHold: 300 * time.Second, LostAfter: 90 * time.Second, Grace: 30 * time.Second, Margin: 5 * time.Second},
+		Bank: benchBank,
 		Observe: func(s settle.Stats) {
 			batches++
 			if n, err := residentBytes(); err == nil {
