@@ -27,6 +27,7 @@ type Config struct {
 	DB      *postgres.DB
 	Bucket  *blob.Bucket
 	Bank    postgres.BankConfig
+	Reports postgres.ReportConfig
 	Poll    time.Duration       // between two looks at the bucket when there is nothing to do; 0: 250 ms
 	Log     *slog.Logger        // nil: silent
 	Observe func(Stats)         // called with what each batch or sweep did; may be nil
@@ -152,6 +153,7 @@ func newFollower(cfg Config, settler *postgres.Settler) *follower {
 	if cfg.batchBytes <= 0 {
 		cfg.batchBytes = batchBytes
 	}
+	settler.Reports = cfg.Reports
 	return &follower{cfg: cfg, settler: settler, asked: make(map[ulid.ULID]time.Time)}
 }
 
