@@ -2,6 +2,7 @@ package lake
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/hayate-ads/hayate/internal/bucket"
 	"github.com/hayate-ads/hayate/internal/event"
@@ -47,6 +49,44 @@ func TestHourIsWrittenOnceItIsComplete(t *testing.T) {
 	}
 	if got := w.run(); !strings.HasPrefix(got.Message, "0 hours, 0 parts, 0 events") {
 		t.Errorf("a second run said %q", got.Message)
+	}
+}
+
+// What readers skip by: row groups of the size asked for, the least and greatest
+// value of each column, and Bloom filters.
+func TestRowGroups(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.settle(logged{process: process(1), seq: 1, records: w.impressions(noon, 0, 5000)})
+	w.pass(noon.Add(time.Hour))
+	w.run()
+	body, err := w.bucket.ReadAll(t.Context(), "lake/events/date=2026-11-20/hour=12/part-0000.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parquet.OpenFile(bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int64
+	for _, group := range file.RowGroups() {
+		sizes = append(sizes, group.NumRows())
+		for i, column := range group.ColumnChunks() {
+			name := file.Schema().Columns()[i][0]
+			if filtered := column.BloomFilter() != nil; filtered != (name == "line_item" || name == "lease") {
+				t.Errorf("%s: a Bloom filter: %v", name, filtered)
+			}
+		}
+	}
+	if diff := cmp.Diff([]int64{2048, 2048, 904}, sizes); diff != "" { // 2000 in steps of 512
+		t.Errorf("row groups: %s", diff)
+	}
+	column, _ := file.Schema().Lookup("line_item")
+	for _, group := range file.Metadata().RowGroups {
+		stats := group.Columns[column.ColumnIndex].MetaData.Statistics
+		if low, high := binary.LittleEndian.Uint64(stats.MinValue), binary.LittleEndian.Uint64(stats.MaxValue); low != 10 || high != 12 {
+			t.Errorf("line items between %d and %d, want 10 and 12", low, high)
+		}
 	}
 }
 
