@@ -40,6 +40,8 @@ type Config struct {
 	Hold         time.Duration `env:"HOLD" default:"60s" help:"How long after a decision its impression is still charged. Whole seconds."`
 	RotateEvery  time.Duration `env:"ROTATE_EVERY" default:"2s" help:"Age at which a segment of the event log is sealed and shipped."`
 
+	LogBytes int64 `env:"LOG_BYTES" default:"0" help:"Events that may wait for the bucket, in bytes; beyond them tracking answers 503. Where STATE_DIR is a volume with a limit: three quarters of it. 0: what the disk takes."`
+
 	Bank BankConfig `embed:"" prefix:"bank-" envprefix:"BANK_"`
 
 	// Version is what /version answers; the build sets it.
@@ -134,6 +136,9 @@ func (c Config) validate() error {
 		if base.value != "" && !isBase(base.value) {
 			mistake("%s: %q is not a web address without query, such as https://ads.example.com", base.name, base.value)
 		}
+	}
+	if c.LogBytes < 0 {
+		mistake("LOG_BYTES: %d is negative; 0 is what the disk takes", c.LogBytes)
 	}
 	if c.PublicURL == "" && everyAddress(c.Listen) {
 		mistake("PUBLIC_URL is not set, and LISTEN, %s, names no host that browsers could reach", c.Listen)

@@ -99,6 +99,7 @@ func TestValidate(t *testing.T) {
 	f("PUBLIC_URL is not set, and LISTEN", func(c *Config) { c.Listen = "[::]:8080" })
 	f("ASSET_URL: ", func(c *Config) { c.AssetURL = "ftp://cdn.example" })
 	f("CONCURRENCY: ", func(c *Config) { c.Concurrency = -1 })
+	f("LOG_BYTES: ", func(c *Config) { c.LogBytes = -1 })
 	f("DRAIN: ", func(c *Config) { c.Drain = -time.Second })
 	f("HOLD: 1.5s is not a whole number", func(c *Config) { c.Hold = 1500 * time.Millisecond })
 	f("HOLD: 10m0s is longer than BANK_LONGEST_HOLD", func(c *Config) { c.Hold = 10 * time.Minute })

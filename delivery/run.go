@@ -165,7 +165,7 @@ func (p *process) wire(keys *token.Keys) (err error) {
 	}
 	p.events, err = eventlog.Open(eventlog.Config{
 		Dir: filepath.Join(p.cfg.StateDir, "log"), Process: id, Bucket: p.bucket, Now: now, Log: p.log, RotateEvery: p.cfg.RotateEvery,
-		Spool:     p.db.Spool,
+		MaxBytes: p.cfg.LogBytes, Spool: p.db.Spool,
 		Committed: p.metrics.Samples(telemetry.EventlogCommitTime).Add,
 	})
 	if err != nil {
@@ -247,6 +247,7 @@ func (p *process) gauges(now time.Time) {
 	segments, bytes := p.events.Backlog()
 	m.Gauge(telemetry.EventlogBacklogSegments, float64(segments))
 	m.Gauge(telemetry.EventlogBacklogBytes, float64(bytes))
+	m.Gauge(telemetry.EventlogDiskUsed, p.events.Used())
 	stats := p.events.Stats()
 	m.Count(telemetry.EventlogShipped, stats.Shipped-p.counted.Shipped)
 	m.Count(telemetry.EventlogAbandoned, stats.Abandoned-p.counted.Abandoned)

@@ -85,6 +85,9 @@ func (c *committer) wait(until time.Time) {
 func (c *committer) commit(out Output, g *group) (int64, error) {
 	c.buffer = c.buffer[:0]
 	if out.Create {
+		if err := c.room(); err != nil {
+			return 0, err
+		}
 		if err := c.create(out.Seq); err != nil {
 			return 0, err
 		}
@@ -114,6 +117,18 @@ func (c *committer) commit(out Output, g *group) (int64, error) {
 	c.stream.written += int64(len(c.buffer))
 	c.stream.durable += g.durable
 	return int64(len(c.buffer)), nil
+}
+
+// room refuses a new segment when what waits is all that the log may hold. It
+// is treated as the full disk that it would soon be: a volume with a limit is
+// taken away with all that is on it once the limit is passed.
+func (c *committer) room() error {
+	if most := c.log.cfg.MaxBytes; most > 0 {
+		if _, bytes := c.log.shipper.backlog(); bytes >= most {
+			return fmt.Errorf("%w: %d bytes wait for the bucket, the log may hold %d", syscall.ENOSPC, bytes, most)
+		}
+	}
+	return nil
 }
 
 // create makes the file of a new segment. What stands there under its name was

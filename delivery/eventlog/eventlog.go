@@ -54,6 +54,7 @@ type Config struct {
 
 	RotateEvery time.Duration // a segment is closed so long after its first record, default 2 s: with the upload, what a lost disk costs
 	RotateBytes int64         // or at this size, default 64 MiB
+	MaxBytes    int64         // of what waits for the bucket, beyond which the disk counts as full; 0: what the disk takes
 	ShipTimeout time.Duration // of one attempt to put and verify a segment, default 30 s
 
 	// Spool keeps a segment that the bucket does not take when the log is closed:
@@ -275,6 +276,17 @@ func (l *Log) Writable() error {
 // Backlog counts the closed segments that are not yet verified in the bucket,
 // those of earlier processes too, and their bytes on disk.
 func (l *Log) Backlog() (segments int, bytes int64) { return l.shipper.backlog() }
+
+// Used is how full the log's disk is, 0 to 1: the file system, or what waits for
+// the bucket as a share of MaxBytes, whichever is fuller.
+func (l *Log) Used() float64 {
+	used := diskUsed(l.cfg.Dir)
+	if l.cfg.MaxBytes > 0 {
+		_, bytes := l.Backlog()
+		used = max(used, min(1, float64(bytes)/float64(l.cfg.MaxBytes)))
+	}
+	return used
+}
 
 // Stats are counts since the start.
 type Stats struct {

@@ -288,3 +288,34 @@ func TestDiskThatDoesNotAnswer(t *testing.T) {
 		checkShipped(t, bucket, known, l)
 	})
 }
+
+// A log that may hold no more is full like a disk: it refuses, keeps what it has,
+// and takes records again by itself once the bucket has taken some.
+func TestMaxBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bucket, known := newFakeBucket(), newTally()
+		bucket.setFault(func(string) fault { return refuse })
+		cfg := testConfig(processID(1), bucket)
+		cfg.MaxBytes = 1000
+		l := openOn(t, newCrashDisk(), cfg)
+		number := uint64(0)
+		for ; l.Writable() == nil && number < 1000; number++ {
+			_ = known.append(l, number)
+			time.Sleep(5 * time.Millisecond)
+		}
+		if _, bytes := l.Backlog(); bytes < cfg.MaxBytes || bytes > 2*cfg.MaxBytes || l.Used() != 1 {
+			t.Errorf("full with %d bytes, %v used", bytes, l.Used())
+		}
+		if err := known.append(l, number); !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("beyond: %v", err)
+		}
+		bucket.setFault(func(string) fault { return fine })
+		time.Sleep(2 * time.Second)
+		if err := known.append(l, number+1); err != nil {
+			t.Errorf("two seconds after the bucket's return: %v", err)
+		}
+		closeAll(t, l)
+		checkShipped(t, bucket, known, l)
+	})
+}

@@ -47,6 +47,7 @@ const (
 	EventlogCommitTime      Distribution = "hayate.eventlog.commit_time"
 	EventlogBacklogSegments Gauge        = "hayate.eventlog.backlog_segments"
 	EventlogBacklogBytes    Gauge        = "hayate.eventlog.backlog_bytes"
+	EventlogDiskUsed        Gauge        = "hayate.eventlog.disk_used"
 	EventlogShipped         Counter      = "hayate.eventlog.shipped"
 	EventlogAbandoned       Counter      = "hayate.eventlog.abandoned"
 )
@@ -115,6 +116,7 @@ func Metrics() []Metric {
 		distribution(EventlogCommitTime, "second", "Time from an event's arrival to its fsync"),
 		gauge(EventlogBacklogSegments, "file", "Sealed segments not yet in the bucket"),
 		gauge(EventlogBacklogBytes, "byte", "Size of the sealed segments not yet in the bucket"),
+		gauge(EventlogDiskUsed, "", "How full the event log's disk is, or its backlog of what LOG_BYTES allows: the fuller, 0 to 1"),
 		count(EventlogShipped, "file", "Segments put into the bucket and verified"),
 		count(EventlogAbandoned, "file", "Segments given up after a failed write or fsync"),
 		gauge(SettleLag, "second", "Age of the watermark: every event before it has been settled"),
