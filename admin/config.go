@@ -27,7 +27,7 @@ type Config struct {
 	PublicURL   string `env:"PUBLIC_URL" help:"Where people reach the console; by default http:// and the address listened on."`
 	AssetURL    string `env:"ASSET_URL" help:"Where delivery serves the bucket's assets, for previews; without it the console serves them itself."`
 	// DeliveryURL is what publishers paste into their pages.
-	DeliveryURL    string   `env:"DELIVERY_URL" default:"http://127.0.0.1:8080" help:"Public address of delivery, for the tags that publishers paste."`
+	DeliveryURL    string   `env:"DELIVERY_URL" default:"http://127.0.0.1:8080" help:"Public address of delivery, for the tags that publishers paste and the pixels and postbacks of advertisers."`
 	DeliveryOpsURL string   `env:"DELIVERY_OPS_URL" help:"Delivery's ops port, for /explain."`
 	TrustedProxies []string `env:"TRUSTED_PROXIES" help:"Networks (CIDR) whose X-Forwarded-For is believed."`
 

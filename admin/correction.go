@@ -144,7 +144,7 @@ func (c *console) correctionForm(r *http.Request, in correctionInput, p problems
 			advertiser, p.hint(p.field("line_item_id", "correction.line_item", "text", number(in.LineItemID)), "correction.any_hint"),
 		}},
 		views.Section{Title: p.t("correction.hours"), Hint: p.t("correction.hours_hint"), Fields: []views.Field{
-			p.required("from", "report.from", "datetime", in.From), p.required("to", "correction.to", "datetime", in.To),
+			p.required("from", "correction.from", "datetime", in.From), p.required("to", "correction.to", "datetime", in.To),
 		}},
 		views.Section{Title: p.t("correction.narrow"), Hint: p.t("correction.narrow_hint"), Fields: []views.Field{
 			p.field("creative_id", "correction.creative", "text", number(in.CreativeID)), p.field("placement_id", "correction.placement", "text", number(in.PlacementID)), exchange,

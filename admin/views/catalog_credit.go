@@ -42,6 +42,7 @@ var creditTexts = map[string]words{
 	"correction.exchange_hint": {"An id; 0: own inventory only.", "ID を入力してください。0 は自社在庫のみ。"},
 	"correction.folded_in":     {"%s of it was charged in hours with too many cells to be told apart. It is credited, but no publisher gives revenue back for it.", "うち %s は、内訳が多すぎて区別できない時間帯の課金です。返金されますが、媒体社の収益からは差し引かれません。"},
 	"correction.folded_out":    {"%s more was charged in hours with too many cells to be told apart. A correction narrowed like this one does not credit it.", "このほかに、内訳が多すぎて区別できない時間帯の課金が %s あります。条件を絞り込んだ訂正では返金されません。"},
+	"correction.from":          {"From", "開始"},
 	"correction.hours":         {"Hours", "対象時間"},
 	"correction.hours_hint":    {"Whole hours of UTC in which the ads were chosen, at most 92 days. Take hours that are over: while events come in, the figures move.", "広告が選ばれた時間（UTC、1 時間単位、最長 92 日間）。終了した時間を指定してください。イベントの受信中は金額が変わります。"},
 	"correction.impressions":   {"%s impressions", "表示 %s 回"},

@@ -20,7 +20,7 @@ var (
 	// or this one has been made already.
 	ErrFigures = errors.New("the figures have changed since the preview")
 	// ErrBooks says that the budgets hold less than the reports say was charged.
-	ErrBooks = errors.New("the reports say more than the budgets were charged: run `batch reconcile`")
+	ErrBooks = errors.New("the reports say more than the budgets were charged: run `batch run reconcile`")
 )
 
 // CorrectionPreview is what a correction would credit.
