@@ -139,6 +139,7 @@ func (h *house) settle(ctx context.Context) (postgres.JobResult, error) {
 	var behind time.Duration
 	err := settle.Follow(ctx, settle.Config{
 		DB: h.runner.DB, Bucket: h.bucket, Bank: h.cfg.Bank.protocol(), Log: h.log,
+		Reports: postgres.ReportConfig{Cells: h.cfg.ReportCells, CompleteAfter: h.cfg.ReportCompleteAfter},
 		Lag: func(lag time.Duration) {
 			behind = lag
 			h.runner.Metrics.Gauge(telemetry.SettleLag, lag.Seconds())

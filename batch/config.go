@@ -33,6 +33,9 @@ type Config struct {
 	LakeEvery   time.Duration `env:"LAKE_EVERY" default:"1m" help:"How often the lake is written. Whole seconds."`
 	RollupEvery time.Duration `env:"ROLLUP_EVERY" default:"5m" help:"How often reports are summed up by day. Whole seconds."`
 
+	ReportCells         int           `env:"REPORT_CELLS" default:"100000" help:"Rows of one hour's report; what would be more is counted as 'other'."`
+	ReportCompleteAfter time.Duration `env:"REPORT_COMPLETE_AFTER" default:"5m" help:"An hour is complete so long after its end has been settled; what comes later restates it."`
+
 	Retain RetainConfig `embed:"" prefix:"retain-" envprefix:"RETAIN_"`
 	Bank   BankConfig   `embed:"" prefix:"bank-" envprefix:"BANK_"`
 
@@ -120,6 +123,8 @@ func (c Config) withDefaults() Config {
 	or(&c.Retain.ReportDays, 3*year)
 	or(&c.Retain.Conversions, 400*day)
 	or(&c.Retain.Runs, 30*day)
+	or(&c.ReportCells, 100_000)
+	or(&c.ReportCompleteAfter, 5*time.Minute)
 	or(&c.Bank.LongestHold, 300*time.Second)
 	or(&c.Bank.LostAfter, 90*time.Second)
 	or(&c.Bank.Grace, 30*time.Second)
@@ -156,6 +161,9 @@ func (c Config) validate() error {
 	if c.SnapshotsKeep < 1 || c.SnapshotsKeep > 1000 {
 		mistake("SNAPSHOTS_KEEP: %d is not between 1 and 1000", c.SnapshotsKeep)
 	}
+	if c.ReportCells < 1 || c.ReportCells > 10_000_000 {
+		mistake("REPORT_CELLS: %d is not between 1 and 10000000", c.ReportCells)
+	}
 	for _, d := range []struct {
 		name            string
 		value, min, max time.Duration
@@ -175,6 +183,7 @@ func (c Config) validate() error {
 		{"RETAIN_CONVERSIONS", c.Retain.Conversions, 180 * day, ever},
 		{"RETAIN_LAKE", c.Retain.Lake, 0, ever},
 		{"RETAIN_RUNS", c.Retain.Runs, 2 * day, ever},
+		{"REPORT_COMPLETE_AFTER", c.ReportCompleteAfter, time.Second, 24 * time.Hour},
 		{"BANK_LONGEST_HOLD", c.Bank.LongestHold, time.Second, time.Hour},
 		{"BANK_LOST_AFTER", c.Bank.LostAfter, time.Second, time.Hour},
 		{"BANK_GRACE", c.Bank.Grace, 0, time.Hour},
