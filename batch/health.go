@@ -46,7 +46,7 @@ func (r *Runner) plan(ctx context.Context, jobs []Job) error {
 	return nil
 }
 
-// isFresh tells whether a job of long intervals succeeded within the last.
+// isFresh tells whether a job of long intervals has run well within the last.
 func (r *Runner) isFresh(ctx context.Context, job Job) bool {
 	health, err := r.DB.JobHealth(ctx, postgres.System)
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *Runner) isFresh(ctx context.Context, job Job) bool {
 	}
 	for _, h := range health {
 		if h.Name == job.Name {
-			return h.Every > time.Hour && !h.SucceededAt.IsZero() && h.Now.Sub(h.SucceededAt) < h.Every
+			return h.Every > time.Hour && h.Last.Outcome == postgres.RunOK && h.Now.Sub(h.SucceededAt) < h.Every
 		}
 	}
 	return false

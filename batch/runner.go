@@ -189,10 +189,12 @@ func (l *lock) release() {
 	closeConn(l.conn)
 }
 
-// closeConn gives the lock back with the session, and does not wait long for a
-// server that is away: it ends the session by itself then.
+// closeConn gives the lock back, and then the session: the server takes a moment to
+// end one, in which the next run would find the lock taken. It does not wait long for
+// a server that is away: that ends the session by itself.
 func closeConn(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	_, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock_all()")
 	_ = conn.Close(ctx)
 }
