@@ -39,6 +39,12 @@ func (a *audit) finish() {
 	sheet[postgres.AudienceRow]{"report_audience_hour", postgres.AudienceColumns, audienceName}.compare(a, a.audience, a.books.Audience)
 	sheet[postgres.SupplyKey]{"report_supply_hour", postgres.SupplyColumns, supplyName}.compare(a, a.supply, a.books.Supply)
 	sheet[ad.ID]{"ledger", postgres.LedgerColumns, a.ledgerName}.compare(a, a.ledger(), a.books.Ledger)
+	for _, book := range a.books.Days {
+		name := func(owner ad.ID) string {
+			return fmt.Sprintf("%s %d, day %s", book.Owner, owner, a.day.Format(time.DateOnly))
+		}
+		sheet[ad.ID]{book.Table, book.Columns, name}.compare(a, book.Hours, book.Days)
+	}
 	a.compareLeases()
 	a.compareConversions()
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hayate-ads/hayate/batch/lake"
 	"github.com/hayate-ads/hayate/batch/logtest"
+	"github.com/hayate-ads/hayate/batch/rollup"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/postgres"
 	"github.com/hayate-ads/hayate/internal/postgres/postgrestest"
@@ -116,6 +117,9 @@ func (w *world) course() {
 	w.Beat(b)
 	w.Settle()
 	w.writeLake()
+	if _, err := (&rollup.Roller{DB: w.DB, Log: w.quiet}).Run(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func (w *world) writeLake() {
@@ -185,6 +189,11 @@ func TestMutants(t *testing.T) {
 		f("UPDATE report_supply_hour SET "+column+" = "+column+" + 1 WHERE no_fill = 'floor'",
 			"UPDATE report_supply_hour SET "+column+" = "+column+" - 1 WHERE no_fill = 'floor'", "report_supply_hour", column)
 	}
+	f("UPDATE report_day SET clicks = clicks + 1 WHERE exchange_id = 3", "UPDATE report_day SET clicks = clicks - 1 WHERE exchange_id = 3", "report_day", "clicks")
+	f("UPDATE report_audience_day SET spend_micros = spend_micros + 1 WHERE invalid = 'bot'",
+		"UPDATE report_audience_day SET spend_micros = spend_micros - 1 WHERE invalid = 'bot'", "report_audience_day", "spend_micros")
+	f("UPDATE report_supply_day SET decisions = decisions - 1 WHERE no_fill = 'floor'",
+		"UPDATE report_supply_day SET decisions = decisions + 1 WHERE no_fill = 'floor'", "report_supply_day", "decisions")
 	f("UPDATE account SET settled_micros = settled_micros - 1 WHERE day IS NULL",
 		"UPDATE account SET settled_micros = settled_micros + 1 WHERE day IS NULL", "account", "settled_micros")
 	f("UPDATE account SET settled_micros = settled_micros + 1 WHERE day IS NOT NULL",

@@ -140,6 +140,7 @@ type Books struct {
 	Leases      map[ulid.ULID]*Lease // of the same days, as far as they are not folded
 	Conversions map[ConversionKey]BookedConversion
 	Lake        []LakePart      // written parts of the day's hours of log time
+	Days        []DayBook       // none while the job rollup has to catch up
 	Owners      map[ad.ID]Owner // of all line items
 	Amiss       []Difference    // where tables disagree with each other
 }
@@ -152,7 +153,7 @@ func (q Queries) Books(ctx context.Context, day time.Time) (*Books, error) {
 		Owners: map[ad.ID]Owner{},
 	}
 	for _, read := range []func(context.Context, *Books, time.Time) error{
-		q.bookCells, q.bookAudience, q.bookSupply, q.bookLedger, q.bookLeases, q.bookConversions, q.bookLake, q.bookOwners, q.bookAmiss,
+		q.bookCells, q.bookAudience, q.bookSupply, q.bookLedger, q.bookLeases, q.bookConversions, q.bookLake, q.bookDays, q.bookOwners, q.bookAmiss,
 	} {
 		if err := read(ctx, b, day); err != nil {
 			return nil, fmt.Errorf("read the books of %s: %w", day.Format(time.DateOnly), err)
