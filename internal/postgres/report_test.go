@@ -155,4 +155,14 @@ func TestReportsOfDays(t *testing.T) {
 	wantField(t, err, "group", ad.Unknown)
 	_, err = read(ad.RoleOperator, 1, postgres.ByDay, postgres.ByDay)
 	wantField(t, err, "group", ad.Unknown)
+
+	// Hours that were dropped are not mistaken for hours without anything.
+	if _, err := h.Pool.Exec(t.Context(), "DROP TABLE report_hour_2026_01"); err != nil {
+		t.Fatal(err)
+	}
+	if r := must[postgres.Report](t)(read(ad.RoleOperator, 1, postgres.ByDay)); !r.Daily || r.Total.Impressions != 14 {
+		t.Errorf("after the hours are gone: %+v", r)
+	}
+	_, err = read(ad.RoleOperator, 1, postgres.ByHour)
+	wantField(t, err, "group", ad.OutOfRange)
 }
