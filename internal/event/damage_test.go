@@ -176,7 +176,7 @@ func TestEveryFlippedByteUnsealed(t *testing.T) {
 func TestEveryTornSector(t *testing.T) {
 	t.Parallel()
 	const sector = 512
-	records := dated(slices.Repeat(sampleRecords(), 6))
+	records := dated(slices.Repeat(sampleRecords(), 5))
 	synced := len(sampleRecords())
 	b, cuts := segment(records, len(records)) // cuts are the same for all batches
 	w := NewWriter(sampleProcess, 7)
@@ -191,7 +191,7 @@ func TestEveryTornSector(t *testing.T) {
 	d := &damageTest{t, b, cuts, records}
 	first := cuts[synced] / sector
 	sectors := (len(b)+sector-1)/sector - first
-	if sectors < 8 {
+	if sectors < 6 {
 		t.Fatalf("the last batch has %d sectors only", sectors)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
