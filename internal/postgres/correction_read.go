@@ -48,21 +48,25 @@ type creditCell struct {
 // fold tells whether a cell holds what could not be told apart.
 func (k CellKey) fold() bool { return k.Creative == 0 && k.Placement == 0 }
 
-// read finds out what there is to credit. When it locks, it takes the accounts
-// first, by id, then the hours of the reports, then the cells, by key: the order
-// in which settle takes them.
+// read finds out what there is to credit. When it locks, it takes the accounts by
+// id, then the hours of the reports, then the cells by key: the order in which
+// settle takes them. The line item that the correction will refer to comes before
+// its accounts, as it does when its budget is edited.
 func (c *crediting) read(ctx context.Context, tx pgx.Tx, locked bool) error {
 	c.lines, c.days, c.total, c.folded = nil, map[BudgetKey]Amount{}, ad.Credit{}, 0
 	if err := c.readScope(ctx, tx); err != nil {
 		return err
 	}
-	lineItems, err := c.readLineItems(ctx, tx)
-	if err != nil {
-		return fmt.Errorf("find what to correct: %w", err)
-	}
 	lock := ""
 	if locked {
 		lock = " FOR UPDATE"
+		if _, err := tx.Exec(ctx, "SELECT FROM line_item WHERE id = $1 FOR KEY SHARE", c.LineItemID); err != nil {
+			return fmt.Errorf("lock what to correct: %w", err)
+		}
+	}
+	lineItems, err := c.readLineItems(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("find what to correct: %w", err)
 	}
 	if err := c.readAccounts(ctx, tx, lineItems, lock); err != nil {
 		return fmt.Errorf("read the budgets to correct: %w", err)

@@ -369,8 +369,19 @@ func (x *corrected) drawCorrection(t *rapid.T) ad.Correction {
 	return k
 }
 
-// Two operators correct what settle charges meanwhile: nobody is stopped by a
-// deadlock, and in the end all that was charged is credited, once.
+func (x *corrected) edit(ctx context.Context, id ad.ID, more money.Micros) error {
+	item, err := x.FindLineItem(ctx, postgres.System, id)
+	if err != nil {
+		return err
+	}
+	item.LifetimeBudget = micros(1000*money.Unit + more)
+	_, err = x.UpdateLineItem(ctx, postgres.System, item)
+	return err
+}
+
+// Two operators correct what settle charges meanwhile, and budgets are edited:
+// nobody is stopped by a deadlock, and in the end all that was charged is
+// credited, once.
 func TestCorrectionsBesideSettle(t *testing.T) {
 	t.Parallel()
 	x := newCorrected(t, "Asia/Kolkata")
@@ -419,6 +430,19 @@ func TestCorrectionsBesideSettle(t *testing.T) {
 			}
 		})
 	}
+	operators.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := x.edit(ctx, x.items[n%2], money.Micros(n)); err != nil {
+				t.Errorf("edit %d: %v", n, err)
+				return
+			}
+		}
+	})
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
