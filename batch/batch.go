@@ -163,6 +163,8 @@ func (h *house) measure(s settle.Stats) {
 	metrics.Count(telemetry.SettleSegments, s.Segments)
 	metrics.Count(telemetry.SettleEvents, s.Impressions, "type:impression", "outcome:counted")
 	metrics.Count(telemetry.SettleEvents, s.Clicks, "type:click", "outcome:counted")
+	metrics.Count(telemetry.SettleEvents, s.Conversions, "type:conversion", "outcome:counted")
+	metrics.Count(telemetry.SettleEvents, s.Wins, "type:win", "outcome:counted")
 	metrics.Count(telemetry.SettleEvents, s.Duplicates, "type:any", "outcome:duplicate")
 	metrics.Count(telemetry.SettleEvents, s.Invalid, "type:any", "outcome:invalid")
 	metrics.Count(telemetry.SettleEvents, s.Late, "type:impression", "outcome:late")
