@@ -39,8 +39,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 	w.Pass(time.Minute, s)
 	want := w.books()
 
-	w.restore(backup)
-	w.noticed(s)
+	w.restore(backup) // that nobody has noticed yet
 	for _, step := range []string{"begun", "read", "leases", "batch", "settled"} {
 		ctx, kill := context.WithCancel(t.Context())
 		x := w.rebuilder()

@@ -20,11 +20,14 @@ func TestMoneyThatCameBack(t *testing.T) {
 	item := w.LineItem(100, 100).ID
 	s := w.Process()
 	first := w.Grant(s, item, 100)
+	for i := range uint32(10) {
+		w.Log(s, logtest.Landing(event.Impression, w.Token(s, first, i)))
+	}
 	w.Ship(s)
 	w.Settle()
 	backup := w.backup()
 
-	for i := range uint32(30) {
+	for i := range uint32(30) { // ten of them a second time
 		w.Log(s, logtest.Landing(event.Impression, w.Token(s, first, i)))
 	}
 	w.Log(s, w.Closing(first, 60)) // 40 are free at once, 30 when their hold is over
@@ -52,6 +55,78 @@ func TestMoneyThatCameBack(t *testing.T) {
 	if diff := want.diff(w.books()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// What a lease may still be charged is kept for the newest; older ones have had
+// back what they did not use. What events cost comes before both.
+func TestLiveLeaseKeepsItsRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	item := w.LineItem(100, 100).ID
+	s := w.Process()
+	w.Settle()
+	backup := w.backup()
+	land := func(g postgres.Grant, from, to uint32) {
+		for i := from; i < to; i++ {
+			w.Log(s, logtest.Landing(event.Impression, w.Token(s, g, i)))
+		}
+	}
+	first := w.Grant(s, item, 60)
+	land(first, 0, 30)
+	w.Log(s, w.Closing(first, 60))
+	w.Ship(s)
+	w.Pass(60*time.Second, s)
+	second := w.Grant(s, item, 40)
+	land(second, 0, 5)
+	w.Log(s, w.Closing(second, 40))
+	w.Ship(s)
+	w.Pass(60*time.Second, s)
+	third := w.Grant(s, item, 65)
+	if third.Refused != "" {
+		t.Fatal(third.Refused)
+	}
+	land(third, 0, 10)
+	w.Ship(s)
+
+	w.restore(backup)
+	w.noticed(s)
+	if sum := w.rebuild(); len(sum.Clipped) != 0 || sum.Leases != 3 {
+		t.Errorf("summary: %s", sum)
+	}
+	land(third, 10, 65)
+	w.Log(s, w.Closing(third, 65))
+	w.Ship(s)
+	w.Pass(60*time.Second, s)
+	if b := w.books(); b.sum("ledger", "charged") != int64(100*logtest.Price) || b.sum("ledger", "overage") != 0 {
+		t.Errorf("charged %d, overage %d", b.sum("ledger", "charged"), b.sum("ledger", "overage"))
+	}
+}
+
+// What proves the database old may lie where settling would not get to: behind a
+// gap. Nothing of the other streams is settled, and no money comes back.
+func TestNoticedBeforeAnything(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	item := w.LineItem(100, 100).ID
+	a, b := w.Process(), w.Process()
+	lease := w.Grant(a, item, 20)
+	w.Ship(a)
+	w.Settle()
+	backup := w.backup()
+	for i := range uint32(20) {
+		w.Log(a, logtest.Landing(event.Impression, w.Token(a, lease, i)))
+	}
+	w.Log(a, w.Closing(lease, 20))
+	w.Ship(a)
+	w.Ship(b)
+	w.Grant(b, item, 5)
+	w.Ship(b)
+	if err := w.Bucket.Delete(t.Context(), event.SegmentName(b.Process, 1)); err != nil {
+		t.Fatal(err)
+	}
+	w.restore(backup)
+	w.Add(10 * time.Minute)
+	w.noticed(a)
 }
 
 // A limit that was raised since is gone: what was granted beyond the old one is
