@@ -52,6 +52,9 @@ func (s *sweep) lake(ctx context.Context) error {
 // images removes uploads that no creative names: somebody began to make one and
 // thought better of it.
 func (s *sweep) images(ctx context.Context) error {
+	if newest, err := s.isNewest(ctx); err != nil || !newest {
+		return err
+	}
 	var total int64
 	defer func() { s.did(total, "images") }()
 	found := make(map[string]string, imageStep) // hash to key
@@ -72,6 +75,23 @@ func (s *sweep) images(ctx context.Context) error {
 		return flush()
 	})
 	return errors.Join(err, flush())
+}
+
+// isNewest makes sure that this is no older copy of the database, in which the
+// creatives of newer images are not; after a start that takes settle some seconds.
+func (s *sweep) isNewest(ctx context.Context) (bool, error) {
+	for range 30 {
+		compared, halted, err := s.DB.Compared(ctx)
+		if err != nil || compared || halted {
+			return compared && !halted, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	return false, nil
 }
 
 // removeOrphans deletes those that no revision names. The same picture may be

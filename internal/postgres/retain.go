@@ -252,6 +252,16 @@ func (db *DB) ImagesInUse(ctx context.Context, hashes []string) ([]string, error
 	return used, nil
 }
 
+// Compared tells whether settle has compared this database with the event log since
+// it was started or restored. What an older copy does not know of is nobody's only
+// for as long as nobody goes back to the newer one.
+func (db *DB) Compared(ctx context.Context) (compared, halted bool, err error) {
+	if err := db.Pool.QueryRow(ctx, "SELECT "+isChecked+", halted <> '' FROM settlement").Scan(&compared, &halted); err != nil {
+		return false, false, fmt.Errorf("was the database compared with the log: %w", err)
+	}
+	return compared, halted, nil
+}
+
 // BankNow is the clock by which things are old.
 func (db *DB) BankNow(ctx context.Context) (time.Time, error) {
 	now, err := one(ctx, db.Pool, pgx.RowTo[time.Time], "SELECT bank_now()")
