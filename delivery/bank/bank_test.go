@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +31,7 @@ type office struct {
 	process  ulid.ULID
 	live     atomic.Bool
 	stopped  atomic.Bool
+	logged   words
 }
 
 func open(t *testing.T, budget money.Micros) *office {
@@ -42,7 +45,7 @@ func open(t *testing.T, budget money.Micros) *office {
 	log, err := eventlog.Open(eventlog.Config{Dir: filepath.Join(dir, "log"), Process: o.process, Bucket: files, Now: func() time.Time { return o.bank.Now() }})
 	must(t, err)
 	o.bank = bank.New(bank.Config{
-		DB: o.db, Process: o.process, Book: &o.book, Log: log, Logger: slog.New(slog.DiscardHandler),
+		DB: o.db, Process: o.process, Book: &o.book, Log: log, Logger: slog.New(slog.NewTextHandler(&o.logged, nil)),
 		Bank: postgres.BankConfig{LeaseTTL: time.Minute, MaxAge: 30 * time.Second, LongestHold: time.Minute, LostAfter: time.Minute, Grace: time.Minute, Margin: time.Second},
 		Hold: time.Minute, Silence: 3 * time.Minute, HeartbeatEvery: 100 * time.Millisecond, Timeout: 2 * time.Second, StopsSince: time.Now(),
 		Price:    func(id ad.ID) (money.Micros, bool) { return 2000, id == o.lineItem },
@@ -179,4 +182,62 @@ func TestAJumpOfTheBanksClockDoesNotEndHolds(t *testing.T) {
 	if at, safe := word(); at.Sub(safe) < jump-5*time.Second {
 		t.Fatalf("%s after the jump the process calls its log safe up to %s, %s before the bank's clock", jump, safe, at.Sub(safe))
 	}
+}
+
+// While settle has still to compare the database with the log, the process asks
+// again and goes on under its id; it has said so once.
+func TestAnUncheckedBankIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	o := open(t, 10*money.Unit)
+	_, err := o.db.Pool.Exec(t.Context(), `UPDATE settlement SET checked = 'another server'`)
+	must(t, err)
+	until(t, "a batch that was refused", func() bool {
+		o.bank.Want(o.lineItem)
+		return strings.Contains(o.logged.String(), "asking again")
+	})
+	tries := func() (n int64) { // the process row is touched by every heartbeat, grants leave no trace: time is counted in beats
+		must(t, o.db.Pool.QueryRow(t.Context(), "SELECT EXTRACT(epoch FROM heartbeat_at - started_at)::bigint FROM process").Scan(&n))
+		return n
+	}
+	from := tries()
+	until(t, "three more batches' time", func() bool { return tries() > from+3 })
+	if n := strings.Count(o.logged.String(), "asking again"); n != 1 || o.live.Load() || o.bank.Process() != o.process {
+		t.Fatalf("said %d times, leased %v:\n%s", n, o.live.Load(), o.logged.String())
+	}
+	_, err = o.db.Pool.Exec(t.Context(), `UPDATE settlement SET checked = '', batch = 0`)
+	must(t, err)
+	until(t, "a lease in service", func() bool { o.bank.Want(o.lineItem); return o.live.Load() })
+}
+
+// A process whose lease the bank does not know any more says so by its heartbeat,
+// and everything halts.
+func TestAForgottenLeaseHaltsTheBank(t *testing.T) {
+	t.Parallel()
+	o := open(t, 10*money.Unit)
+	until(t, "a lease in service", func() bool { o.bank.Want(o.lineItem); return o.live.Load() })
+	_, err := o.db.Pool.Exec(t.Context(), `DELETE FROM lease`)
+	must(t, err)
+	until(t, "the halt", func() bool {
+		var halted string
+		must(t, o.db.Pool.QueryRow(t.Context(), "SELECT halted FROM settlement").Scan(&halted))
+		return strings.Contains(halted, "batch rebuild") && strings.Contains(halted, o.process.String())
+	})
+}
+
+// words is a log that can be read while it is written.
+type words struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (w *words) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(b)
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
 }

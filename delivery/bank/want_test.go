@@ -127,7 +127,7 @@ func TestEveryWishGetsItsTurn(t *testing.T) {
 // to meanwhile; where few were sent, their number was not the trouble.
 func TestWhatFailedIsHalved(t *testing.T) {
 	t.Parallel()
-	f := func(sent, next int) {
+	f := func(sent, next int, failure Granted) {
 		t.Helper()
 		w := newWorld(t.Fatalf)
 		w.core.batch = mostBatch
@@ -146,14 +146,15 @@ func TestWhatFailedIsHalved(t *testing.T) {
 		if got := len(w.core.Step(w.now, Tick{}).Ask); got != sent {
 			t.Fatalf("%d wishes went out, want %d", got, sent)
 		}
-		w.core.Step(w.now, Granted{Failed: true})
+		w.core.Step(w.now, failure)
 		want(sent, 2*mostBatch)
 		w.now = w.now.Add(time.Second)
 		if got := len(w.core.Step(w.now, Tick{}).Ask); got != next {
 			t.Errorf("after %d wishes failed, %d went out, want %d", sent, got, next)
 		}
 	}
-	f(1000, 500)
-	f(20, 16)
-	f(3, mostBatch)
+	f(1000, 500, Granted{Failed: true})
+	f(20, 16, Granted{Failed: true})
+	f(3, mostBatch, Granted{Failed: true})
+	f(1000, mostBatch, Granted{Failed: true, Later: true}) // the bank did not look at them
 }
