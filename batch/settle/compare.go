@@ -101,6 +101,9 @@ func (f *follower) openings(ctx context.Context, stream segment.Stream) (map[uli
 // lease back before all is settled.
 func Replay(ctx context.Context, cfg Config, settler *postgres.Settler) (Stats, error) {
 	f := newFollower(cfg, settler)
+	if err := f.unspool(ctx); err != nil && !errors.Is(err, errOther) {
+		return f.stats, err
+	}
 	if err := f.scan(ctx); err != nil {
 		return f.stats, err
 	}

@@ -92,6 +92,12 @@ func (f *follower) findGaps(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("look for %s: %w", next, err)
 		}
+		if !there { // before the spool was brought in, or as far as it is listed
+			there, err = f.cfg.DB.IsSpooled(ctx, at)
+		}
+		if err != nil {
+			return err
+		}
 		if there {
 			continue
 		}

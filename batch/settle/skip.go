@@ -52,6 +52,9 @@ func Skip(ctx context.Context, db *postgres.DB, bucket *blob.Bucket, key postgre
 	if err != nil {
 		return "", err
 	}
+	if spooled, err := db.IsSpooled(ctx, key); err != nil || spooled {
+		return "", errors.Join(err, inSpool(name, spooled))
+	}
 	found, err := inspect(ctx, bucket, key)
 	if err != nil {
 		return "", err
@@ -64,6 +67,13 @@ func Skip(ctx context.Context, db *postgres.DB, bucket *blob.Bucket, key postgre
 		return "", err
 	}
 	return fmt.Sprintf("%s is skipped: %s. Its stream goes on", name, found), nil
+}
+
+func inSpool(name string, spooled bool) error {
+	if !spooled {
+		return nil
+	}
+	return fmt.Errorf("%s is not lost but in the spool: settle brings it into the bucket, then `batch settle --resume %s` goes on with it", name, name)
 }
 
 // Resume lets settle go on with a stalled stream whose segment was repaired. Like

@@ -58,6 +58,7 @@ func (f *follower) unspool(ctx context.Context) error {
 	f.spooled.Store(&rest)
 	done := make(map[postgres.SegmentKey]bool)
 	var errs []error
+	away := 0 // failures in a row that may be the bucket's
 	for _, key := range keys {
 		if failed[key.Process] {
 			continue
@@ -67,12 +68,15 @@ func (f *follower) unspool(ctx context.Context) error {
 			if len(errs) == 0 { // the others fail alike while the bucket is away
 				errs = append(errs, err)
 			}
-			if gcerrors.Code(err) == gcerrors.Unknown && len(failed) >= 3 {
+			if away++; errors.Is(err, errOther) {
+				away = 0
+			}
+			if gcerrors.Code(err) == gcerrors.Unknown && away >= 3 {
 				break
 			}
 			continue
 		}
-		done[key] = true
+		done[key], away = true, 0
 	}
 	if len(done) > 0 {
 		left := make(map[postgres.SegmentKey]bool)
@@ -104,6 +108,9 @@ func (f *follower) introduce(ctx context.Context, keys []postgres.SegmentKey) er
 	return f.settler.AddProcesses(ctx, unknown)
 }
 
+// errOther is one segment's trouble and not the bucket's.
+var errOther = errors.New("the bucket has other bytes under this name than the spool")
+
 // bring puts one segment into the bucket, makes sure that it is there as it was
 // logged, and takes it out of the spool. The object is created once: another one
 // of its name stays, unless it is no whole segment, as a power cut leaves them.
@@ -119,7 +126,7 @@ func (f *follower) bring(ctx context.Context, key postgres.SegmentKey) error {
 	}
 	if !bytes.Equal(there, body) {
 		if _, err := newDigester().digest(there, key.Process, key.Seq); err == nil {
-			return fmt.Errorf("%s: the bucket has other bytes under this name than the spool, where they stay", name)
+			return fmt.Errorf("%s: %w, where they stay", name, errOther)
 		}
 		if there, err = f.put(ctx, name, body, false); err == nil && !bytes.Equal(there, body) {
 			err = fmt.Errorf("%s: the bucket answers with other bytes than were put", name)

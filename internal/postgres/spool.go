@@ -38,9 +38,14 @@ func (db *DB) Spool(ctx context.Context, process ulid.ULID, seq uint64, body []b
 	return nil
 }
 
-// Spooled lists the segments in the spool, each stream's in order, 1000 at most.
+// Spooled lists segments in the spool, each stream's in order, 10,000 at most. Of
+// each stream there are the first ones, so that none that cannot go on hides others.
 func (db *DB) Spooled(ctx context.Context) ([]SegmentKey, error) {
-	keys, err := many(ctx, db.Pool, scanSegmentKey, "SELECT process_id, seq FROM spool ORDER BY process_id, seq LIMIT 1000")
+	keys, err := many(ctx, db.Pool, scanSegmentKey, `
+		SELECT process_id, seq FROM (
+			SELECT process_id, seq, row_number() OVER (PARTITION BY process_id ORDER BY seq) AS place FROM spool
+			ORDER BY place, process_id LIMIT 10000) s
+		ORDER BY process_id, seq`)
 	if err != nil {
 		return nil, fmt.Errorf("list the spool: %w", err)
 	}
@@ -58,6 +63,16 @@ func (db *DB) SpooledBody(ctx context.Context, key SegmentKey) ([]byte, error) {
 	return body, nil
 }
 
+// IsSpooled tells whether the spool has a segment.
+func (db *DB) IsSpooled(ctx context.Context, key SegmentKey) (spooled bool, err error) {
+	err = db.Pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM spool WHERE process_id = $1 AND seq = $2)",
+		[16]byte(key.Process), int64(key.Seq)).Scan(&spooled)
+	if err != nil {
+		return false, fmt.Errorf("look for segment %d of process %s in the spool: %w", key.Seq, key.Process, err)
+	}
+	return spooled, nil
+}
+
 // Unspool removes a segment that the bucket has, durably and with the same bytes.
 func (db *DB) Unspool(ctx context.Context, key SegmentKey) error {
 	_, err := db.Pool.Exec(ctx, "DELETE FROM spool WHERE process_id = $1 AND seq = $2", [16]byte(key.Process), int64(key.Seq))
@@ -66,4 +81,3 @@ func (db *DB) Unspool(ctx context.Context, key SegmentKey) error {
 	}
 	return nil
 }
-
