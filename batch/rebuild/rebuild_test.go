@@ -211,6 +211,38 @@ func TestUnknownLineItem(t *testing.T) {
 	}
 }
 
+// An exchange that names two clearing prices for one reservation is charged by
+// the one that is settled first: that may be another one now, and is listed.
+func TestTwoClearingPrices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	item := w.LineItem(100, 100).ID
+	a, b := w.Process(), w.Process()
+	w.Settle()
+	backup := w.backup()
+	lease := w.Grant(b, item, 10)
+	bid := w.Token(b, lease, 0)
+	bid.Exchange, bid.Bills, bid.BidPrice = 3, event.BillsBilling, 2000
+	dear, cheap := logtest.Landing(event.Billing, bid), logtest.Landing(event.Billing, bid)
+	dear.Landing.Clearing, cheap.Landing.Clearing = 1500, 1000
+	w.Ship(a)
+	w.Log(b, dear)
+	w.Ship(b)
+	w.Settle()
+	w.Log(a, cheap) // an older process's stream comes first when all are there
+	w.Ship(a)
+	w.Settle()
+	if n := w.books().sum("ledger", "charged"); n != 1500 {
+		t.Fatalf("charged %d", n)
+	}
+	w.restore(backup)
+	w.noticed(a)
+	sum := w.rebuild()
+	if n := w.books().sum("ledger", "charged"); n != 1500 && n != 1000 || sum.Doubts != 1 || sum.Doubtful[0].Lease != lease.Lease {
+		t.Errorf("charged %d; %s", n, sum)
+	}
+}
+
 // A process that was granted what only it knows says so in its heartbeat.
 func TestHeartbeatNotices(t *testing.T) {
 	t.Parallel()
@@ -370,12 +402,14 @@ func run(t *rapid.T, outer *testing.T, late bool) (newer, rebuilt books, sum Sum
 	g := h.Grant(h.streams[0].Stream, h.items[0], 1) // so that the log knows more
 	h.finish()
 	newer = w.books()
+	w.reconcile()
 	w.restore(backup)
 	if g.Refused == "" {
 		w.noticed(h.streams[0].Stream)
 	}
 	sum = w.rebuild()
 	h.pass(4 * time.Minute)
+	w.reconcile()
 	return newer, w.books(), sum
 }
 

@@ -14,6 +14,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/hayate-ads/hayate/batch/logtest"
+	"github.com/hayate-ads/hayate/batch/reconcile"
 	"github.com/hayate-ads/hayate/internal/postgres"
 	"github.com/hayate-ads/hayate/internal/postgres/postgrestest"
 )
@@ -108,6 +109,15 @@ func (w *world) noticed(s *logtest.Stream) {
 	}
 	if diff := before.diff(w.books()); diff != "" {
 		w.T.Fatal("something was settled in an older database:\n" + diff)
+	}
+}
+
+// reconcile makes sure that the books say what the log says.
+func (w *world) reconcile() {
+	w.T.Helper()
+	x := &reconcile.Auditor{DB: w.DB, Bucket: w.Bucket, Log: slog.New(slog.DiscardHandler)}
+	if found, err := x.Day(context.Background(), logtest.Noon); err != nil {
+		w.T.Fatal(err, found.Differences)
 	}
 }
 

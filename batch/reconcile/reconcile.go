@@ -106,17 +106,19 @@ const logged = 20
 // compare replays the segments of a day against what the tables said when it began.
 func (x *Auditor) compare(ctx context.Context, at time.Time) (*audit, error) {
 	var books *postgres.Books
-	var segments, skipped []postgres.SettledSegment
+	var skipped []postgres.SettledSegment
+	var until time.Time
+	var first, final int64
 	err := x.DB.Frozen(ctx, func(q postgres.Queries) error {
 		last, err := q.LastConversion(ctx, at)
 		if err != nil {
 			return err
 		}
-		until := at.Add(aftermath)
+		until = at.Add(aftermath)
 		if last.After(until) {
 			until = last.Add(time.Second)
 		}
-		if segments, err = q.SettledSegments(ctx, postgres.SegmentRange{From: at.Add(-eve), To: until}); err != nil {
+		if first, final, err = q.SettledBatches(ctx, at.Add(-eve), until); err != nil {
 			return err
 		}
 		if skipped, err = q.SkippedSegments(ctx, at.Add(-eve), until); err != nil {
@@ -132,17 +134,38 @@ func (x *Auditor) compare(ctx context.Context, at time.Time) (*audit, error) {
 	for _, s := range skipped {
 		a.lose(s, "skipped: "+s.Skipped)
 	}
+	// Rows of segments never change: those of batches that were settled at the frozen
+	// moment can be read after it, some at a time.
+	for after := first - 1; final > 0 && after < final; after += window {
+		segments, err := x.DB.Queries().SettledSegments(ctx, postgres.SegmentRange{
+			From: at.Add(-eve), To: until, AfterBatch: after, ThroughBatch: min(after+window, final),
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := x.replayAll(ctx, a, segments); err != nil {
+			return nil, err
+		}
+	}
+	a.finish()
+	return a, x.compareLake(ctx, a)
+}
+
+// window is how many batches' segments are listed at a time.
+const window = 1000
+
+// replayAll applies segments in the order in which settle did.
+func (x *Auditor) replayAll(ctx context.Context, a *audit, segments []postgres.SettledSegment) (err error) {
 	var b []byte
 	for _, s := range segments {
 		if s.Skipped != "" {
 			continue // among the skipped ones
 		}
 		if b, err = x.replay(ctx, a, s, b); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	a.finish()
-	return a, x.compareLake(ctx, a)
+	return nil
 }
 
 // replay applies one segment.

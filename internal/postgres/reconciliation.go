@@ -262,6 +262,17 @@ func (q Queries) bookOwners(ctx context.Context, b *Books, _ time.Time) error {
 		JOIN campaign c ON c.id = l.campaign_id JOIN advertiser a ON a.id = c.advertiser_id`)
 }
 
+// SettledBatches returns the first and the last batch that settled a segment with
+// a record logged at or after from and before to; 0 and 0: none did.
+func (q Queries) SettledBatches(ctx context.Context, from, to time.Time) (first, last int64, err error) {
+	err = q.q.QueryRow(ctx, `
+		SELECT COALESCE(min(batch), 0), COALESCE(max(batch), 0) FROM segment WHERE last_at >= $1 AND first_at < $2`, from, to).Scan(&first, &last)
+	if err != nil {
+		return 0, 0, fmt.Errorf("find the batches of a time: %w", err)
+	}
+	return first, last, nil
+}
+
 // SkippedSegments returns segments that an operator went on without in a time:
 // nobody knows when they were logged.
 func (q Queries) SkippedSegments(ctx context.Context, from, to time.Time) ([]SettledSegment, error) {
