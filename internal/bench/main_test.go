@@ -23,7 +23,7 @@ func TestFigureNames(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"target.publisher_best.1m", "catalog.compile_1m_seconds", "decisions.rps_ratio.100k", "decisions.p999_ratio_swapping.100k", "track.rps_ratio"} {
+	for _, name := range []string{"target.publisher_best.1m", "catalog.compile_1m_seconds", "decisions.rps_ratio.100k", "decisions.p999_ratio_swapping.100k", "track.rps_ratio", "settle.events_per_second", "settle.events_per_second.ungrouped", "settle.report_p99_seconds"} {
 		if !seen[name] {
 			t.Errorf("%s, which is promised, is not measured", name)
 		}
