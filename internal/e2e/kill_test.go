@@ -109,6 +109,32 @@ func TestKillLoops(t *testing.T) {
 		t.Errorf("only %d samples of the accounts", n)
 	}
 	w.compareKilled(t, mob, prices)
+	w.reconcile(t, settleEnv)
+}
+
+// reconcile lets the job recompute the day, and yesterday where the test began
+// before midnight, from the segments that settle saw.
+func (w *world) reconcile(t *testing.T, env []string) {
+	t.Helper()
+	for _, job := range []string{"rollup", "lake"} {
+		if code := start(t, "batch", env, "run", job).wait(t, time.Minute); code != 0 {
+			t.Errorf("batch run %s: exit code %d", job, code)
+		}
+	}
+	var events, differences int64
+	for ago := range 2 {
+		day := time.Now().UTC().AddDate(0, 0, -ago).Format(time.DateOnly)
+		if code := start(t, "batch", env, "reconcile", "--day", day).wait(t, 2*time.Minute); code != 0 {
+			t.Errorf("batch reconcile --day %s: exit code %d", day, code)
+		}
+	}
+	must(t, w.db.Pool.QueryRow(t.Context(), `
+		SELECT coalesce(sum(events), 0), coalesce(sum(jsonb_array_length(differences)), 0) FROM reconciliation`).Scan(&events, &differences))
+	if events == 0 || differences != 0 {
+		t.Errorf("reconciliation: %d events, %d differences", events, differences)
+	}
+	t.Logf("figure kill.events_reconciled %d events", events)
+	t.Logf("figure kill.differences %d differences", differences)
 }
 
 // killEvery starts a process anew each time that it has killed it, and leaves
