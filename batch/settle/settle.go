@@ -242,12 +242,18 @@ func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
 }
 
 // check lets the bank lease once this session has compared the database with all
-// that the bucket held: then it is not an older copy.
+// that the bucket held: then it is not an older copy. When its tables have become
+// others since, all is compared again.
 func (f *follower) check(ctx context.Context) error {
 	if !f.compared {
 		return nil
 	}
-	return f.settler.Check(ctx)
+	err := f.settler.Check(ctx)
+	if errors.Is(err, postgres.ErrUnchecked) {
+		f.compared, f.listed, f.seen = false, false, false
+		return nil
+	}
+	return err
 }
 
 // stall takes a stream out of settlement at a segment, and says so once.

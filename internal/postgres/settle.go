@@ -27,6 +27,7 @@ type Settler struct {
 	conn    *pgx.Conn
 	months  map[time.Time]bool // whose partitions are known to exist
 	checked bool               // this session has seen settlement.checked right
+	stopped time.Time          // the last tick before this session: about when the server stopped, if it did
 
 	rebuilding bool // writes though all else is halted: see [Settler.BeginRebuild]
 }

@@ -32,13 +32,14 @@ const isChecked = `(checked = ` + whereabouts + ` OR (checked = '' AND batch = 0
 // but their disks, and their heartbeats say so.
 const wordFor = 4 * time.Second
 
-// Unchecked tells whether [Settler.Check] has still to be earned.
+// Unchecked tells whether [Settler.Check] has still to be earned. A session asks
+// before it settles anything: the last settler's last tick tells when the server stopped.
 func (s *Settler) Unchecked(ctx context.Context) (bool, error) {
 	if s.checked {
 		return false, nil
 	}
 	var checked bool
-	err := s.conn.QueryRow(ctx, "SELECT checked = "+whereabouts+" FROM settlement").Scan(&checked)
+	err := s.conn.QueryRow(ctx, "SELECT checked = "+whereabouts+", ticked_at FROM settlement").Scan(&checked, &s.stopped)
 	if err != nil {
 		return false, fmt.Errorf("was the database compared with the log: %w", err)
 	}
@@ -47,27 +48,40 @@ func (s *Settler) Unchecked(ctx context.Context) (bool, error) {
 
 // Check notes that the log holds nothing that this database lacks; from then on
 // leases are granted. Settle calls it when it has looked at all that the bucket
-// holds. The call is cheap once it has succeeded, which a session remembers: no
-// session outlives its server.
+// holds, and again and again from then on. No session outlives its server, but
+// tables may be loaded or rewritten beside one: then the error is [ErrUnchecked],
+// and all has to be compared once more.
 //
 // After a start the processes that ran before it have wordFor to say what they
 // were granted; until then Check does nothing, and has to be called again.
 func (s *Settler) Check(ctx context.Context) error {
 	if s.checked {
-		return nil
+		return s.recheck(ctx)
 	}
 	tag, err := s.conn.Exec(ctx, `
 		UPDATE settlement SET checked = `+whereabouts+`
 		WHERE halted = '' AND (checked = '' OR NOT EXISTS (
-			SELECT FROM process p, (SELECT max(heartbeat_at) AS heard FROM process WHERE heartbeat_at < pg_postmaster_start_time()) last
+			SELECT FROM process p
 			WHERE p.state = 'running' AND p.stalled = '' AND p.heartbeat_at < pg_postmaster_start_time()
-				AND p.heartbeat_at > last.heard - make_interval(secs => $1)
+				AND p.heartbeat_at > $2::timestamptz - make_interval(secs => $1)
 				AND bank_now() BETWEEN pg_postmaster_start_time() AND pg_postmaster_start_time() + make_interval(secs => $1)))`,
-		wordFor.Seconds())
+		wordFor.Seconds(), s.stopped)
 	if err != nil {
 		return fmt.Errorf("note that the database agrees with the log: %w", err)
 	}
 	s.checked = tag.RowsAffected() > 0
+	return nil
+}
+
+func (s *Settler) recheck(ctx context.Context) error {
+	err := s.conn.QueryRow(ctx, "SELECT checked = "+whereabouts+" FROM settlement").Scan(&s.checked)
+	switch {
+	case err != nil:
+		return fmt.Errorf("is this still the database that was compared with the log: %w", err)
+	case !s.checked:
+		s.months = nil // the partitions may be others too
+		return ErrUnchecked
+	}
 	return nil
 }
 
