@@ -36,13 +36,39 @@ func TestSegmentsGoWhenNothingNeedsThem(t *testing.T) {
 	w.exec("UPDATE settlement SET halted = 'why'")
 	w.wants("halted", w.sweep(), "nothing was past its time")
 	w.exec("UPDATE settlement SET halted = ''")
-	w.wants("all is well", w.sweep(), "removed 2 segments, 1 processes")
+	w.wants("all is well", w.sweep(), "removed 2 segments")
 	w.wants("objects", w.objects("events/"), "[]")
-	w.wants("rows", w.text("SELECT (SELECT count(*) FROM segment) || ' ' || (SELECT count(*) FROM process) || ' ' || (SELECT count(*) FROM lease_bits)"), "0 0 0")
+	rows := "SELECT (SELECT count(*) FROM segment) || ' ' || (SELECT count(*) FROM process) || ' ' || (SELECT count(*) FROM lease_bits)"
+	w.wants("rows", w.text(rows), "0 1 0")
 	w.wants("sums", w.sums(), before)
 	w.wants("again", w.sweep(), "nothing was past its time")
 	w.settle()
 	w.wants("sums", w.sums(), before)
+	w.clock.Add(115 * day)
+	w.sweep()
+	w.wants("rows", w.text(rows), "0 0 0")
+}
+
+// The last segment of a stream stays on its disk until the folder goes: one that
+// was down for weeks at that moment ships it again, and it is not counted again.
+func TestSegmentShippedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.process()
+	w.log(s, event.Record{Type: event.Requests, Requests: event.Count{Hour: noon, Placement: 5, N: 3}})
+	w.log(s, event.Record{Type: event.End})
+	last := s.pending
+	w.ship(s)
+	w.settle()
+	w.step(6*time.Hour, nil)
+	w.clock.Add(8 * day)
+	w.settle()
+	w.reconciled()
+	w.wants("run", w.sweep(), "removed 1 segments")
+	s.seq, s.pending = 0, last
+	w.ship(s)
+	w.settle()
+	w.wants("decisions", w.text("SELECT sum(decisions)::text FROM report_supply_hour"), "3")
 }
 
 // What is in the bucket and not settled stays whatever its age, and so does its
@@ -190,7 +216,7 @@ func (w *world) unsettled() string {
 	return strings.Join(names, " ")
 }
 
-// The spool's copy goes only when the bucket has its own.
+// The spool's copy goes only when the bucket has the same.
 func TestSpool(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -198,10 +224,16 @@ func TestSpool(t *testing.T) {
 	w.grant(s, 1)
 	w.ship(s)
 	w.settle()
-	w.exec("INSERT INTO spool (process_id, seq, body) VALUES ($1, 1, ''), ($1, 2, '')", s.process)
+	name := event.SegmentName(s.process, 1)
+	body := must[[]byte](t)(w.bucket.ReadAll(t.Context(), name))
+	w.exec("INSERT INTO spool (process_id, seq, body) VALUES ($1, 1, $2), ($1, 2, '')", s.process, body)
 	w.wants("settled and in the bucket", w.sweep(), "removed 1 spooled segments")
-	w.exec("INSERT INTO spool (process_id, seq, body) VALUES ($1, 1, '')", s.process)
-	if err := w.bucket.Delete(t.Context(), event.SegmentName(s.process, 1)); err != nil {
+	w.exec("INSERT INTO spool (process_id, seq, body) VALUES ($1, 1, $2)", s.process, body)
+	if err := w.bucket.WriteAll(t.Context(), name, body[:len(body)-1], nil); err != nil {
+		t.Fatal(err)
+	}
+	w.wants("torn in the bucket", w.sweep(), "nothing was past its time")
+	if err := w.bucket.Delete(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
 	w.wants("not in the bucket", w.sweep(), "nothing was past its time")
@@ -241,7 +273,7 @@ func TestManySegments(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`INSERT INTO process (id, started_at, heartbeat_at, state, applied_segment, ended_at)
-		SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, $1, 'ended', 1000, $1 FROM generate_series(1, 100) n`, noon.Add(-30*day))
+		SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $1, $1, 'ended', 1000, $1 FROM generate_series(1, 100) n`, noon.Add(-130*day))
 	w.exec(`INSERT INTO segment (process_id, seq, sha256, records, first_at, last_at, batch, applied_at)
 		SELECT id, n, '', 1, $1, $1, n, $1 FROM process, generate_series(1, 1000) n`, noon.Add(-30*day))
 	w.exec("INSERT INTO report_status (hour) VALUES ($1)", noon.Add(-30*day))

@@ -1,6 +1,7 @@
 package retain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"gocloud.dev/gcerrors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hayate-ads/hayate/internal/bucket"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
@@ -126,7 +128,7 @@ func (s *sweep) spool(ctx context.Context) error {
 		}
 		var gone []postgres.SegmentKey
 		for _, key := range keys {
-			there, err := s.Bucket.Exists(ctx, event.SegmentName(key.Process, key.Seq))
+			there, err := s.hasSpooled(ctx, key)
 			if err != nil {
 				return fmt.Errorf("look for a spooled segment: %w", err)
 			}
@@ -141,4 +143,25 @@ func (s *sweep) spool(ctx context.Context) error {
 		}
 		after = keys[len(keys)-1]
 	}
+}
+
+// hasSpooled tells whether the bucket has a spooled segment, durably and with the
+// same bytes; settle may have read them from the spool.
+func (s *sweep) hasSpooled(ctx context.Context, key postgres.SegmentKey) (bool, error) {
+	body, err := s.DB.SpooledBody(ctx, key)
+	if errors.Is(err, postgres.ErrNotFound) {
+		return false, nil // settle was faster
+	}
+	if err != nil {
+		return false, err
+	}
+	name := event.SegmentName(key.Process, key.Seq)
+	there, err := s.Bucket.ReadAll(ctx, name)
+	if gcerrors.Code(err) == gcerrors.NotFound || err == nil && !bytes.Equal(there, body) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, bucket.Sync(ctx, s.Bucket, name)
 }

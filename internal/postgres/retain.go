@@ -143,15 +143,16 @@ func (db *DB) ForgetSegments(ctx context.Context, keys []SegmentKey) (int64, err
 // GoneProcesses returns up to limit processes, beyond after, that ended, or gave
 // no sign, before this moment and have no segment and no lease any more. Their
 // rows may go when the bucket holds none of their segments either: one that it
-// still held would be settled again.
+// still held would be settled again. So would one that a disk which was away ships
+// a second time: rows stay until no report has the hours of such events any more.
 func (db *DB) GoneProcesses(ctx context.Context, before time.Time, after ulid.ULID, limit int) ([]ulid.ULID, error) {
 	found, err := many(ctx, db.Pool, scanULID, `
 		SELECT id FROM process p
-		WHERE id > $2 AND state <> 'running' AND stalled = '' AND GREATEST(heartbeat_at, ended_at) < $1
+		WHERE id > $2 AND state <> 'running' AND stalled = '' AND GREATEST(heartbeat_at, ended_at) < LEAST($1, bank_now() - make_interval(secs => $4))
 			AND NOT EXISTS (SELECT FROM segment s WHERE s.process_id = p.id)
 			AND NOT EXISTS (SELECT FROM spool s WHERE s.process_id = p.id)
 			AND NOT EXISTS (SELECT FROM lease e WHERE e.process_id = p.id AND e.state <> 'final')
-		ORDER BY id LIMIT $3`, before, after, limit)
+		ORDER BY id LIMIT $3`, before, after, limit, dropAfter.Seconds())
 	if err != nil {
 		return nil, fmt.Errorf("find processes past their time: %w", err)
 	}
