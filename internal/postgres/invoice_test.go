@@ -19,7 +19,10 @@ var (
 
 func (h *house) ledger(t *testing.T, lineItem ad.ID, day string, micros, impressions int64) {
 	t.Helper()
-	h.exec(t, "INSERT INTO ledger (batch, line_item_id, day, charged_micros, charged_impressions) VALUES (7, $1, $2, $3, $4)", lineItem, day, micros, impressions)
+	h.exec(t, `
+		INSERT INTO ledger (batch, line_item_id, day, hour, charged_micros, charged_impressions)
+		SELECT 7, $1, $2, COALESCE(max(hour), $2::date) + interval '1 hour', $3, $4
+		FROM ledger WHERE line_item_id = $1 AND day = $2`, lineItem, day, micros, impressions)
 }
 
 // credit adds a correction that was made at a moment for a day.

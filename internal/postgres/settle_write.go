@@ -271,11 +271,20 @@ func (t *SettleTx) queueLedger(batch *pgx.Batch, ledger map[BudgetKey]*LedgerEnt
 		late = append(late, e.Late)
 	}
 	batch.Queue(`
-		INSERT INTO ledger (batch, line_item_id, day, charged_micros, charged_impressions,
+		INSERT INTO ledger AS l (batch, line_item_id, day, hour, charged_micros, charged_impressions,
 			overage_micros, overage_impressions, late_impressions, at)
-		SELECT $1, n.line_item_id, n.day, n.charged, n.charged_n, n.overage, n.overage_n, n.late, $2
+		SELECT $1, n.line_item_id, n.day, date_trunc('hour', $2::timestamptz, 'UTC'),
+			n.charged, n.charged_n, n.overage, n.overage_n, n.late, $2
 		FROM unnest($3::bigint[], $4::date[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
 			AS n (line_item_id, day, charged, charged_n, overage, overage_n, late)
-		ORDER BY n.line_item_id, n.day`,
+		ORDER BY n.line_item_id, n.day
+		ON CONFLICT (line_item_id, day, hour) WHERE correction_id IS NULL DO UPDATE SET
+			batch               = excluded.batch,
+			at                  = excluded.at,
+			charged_micros      = l.charged_micros + excluded.charged_micros,
+			charged_impressions = l.charged_impressions + excluded.charged_impressions,
+			overage_micros      = l.overage_micros + excluded.overage_micros,
+			overage_impressions = l.overage_impressions + excluded.overage_impressions,
+			late_impressions    = l.late_impressions + excluded.late_impressions`,
 		t.Batch, t.Now, lineItems, days, charged, chargedN, overage, overageN, late)
 }

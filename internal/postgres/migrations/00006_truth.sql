@@ -194,6 +194,20 @@ CREATE INDEX ON correction (advertiser_id, at);
 
 -- A row of a correction has batch 0 and a negative charge.
 ALTER TABLE ledger ADD COLUMN correction_id bigint REFERENCES correction;
+
+-- A row for each batch would be a hundred million a day: charges of one line item
+-- and day add up within the UTC hour in which they were settled, and never change
+-- once that is over. batch is the last one that added. Which batch charged what is
+-- told by the segments and their outcomes.
+ALTER TABLE ledger ADD COLUMN hour timestamptz NOT NULL DEFAULT date_trunc('hour', bank_now(), 'UTC');
+ALTER TABLE ledger SET (fillfactor = 70); -- a row of the current hour changes in its place
+WITH old AS (DELETE FROM ledger RETURNING *)
+INSERT INTO ledger (batch, line_item_id, day, charged_micros, charged_impressions,
+    overage_micros, overage_impressions, late_impressions, at, hour)
+SELECT max(batch), line_item_id, day, sum(charged_micros), sum(charged_impressions),
+    sum(overage_micros), sum(overage_impressions), sum(late_impressions), max(at), date_trunc('hour', at, 'UTC')
+FROM old GROUP BY line_item_id, day, date_trunc('hour', at, 'UTC');
+CREATE UNIQUE INDEX ledger_line_item_day_hour ON ledger (line_item_id, day, hour) WHERE correction_id IS NULL;
 CREATE INDEX ON ledger (day);
 CREATE INDEX ON ledger (correction_id) WHERE correction_id IS NOT NULL;
 
@@ -272,7 +286,7 @@ ALTER TABLE job_run DROP COLUMN lag;
 ALTER TABLE lease DROP COLUMN clipped_micros;
 ALTER TABLE settlement DROP COLUMN checked, DROP COLUMN rebuilt;
 DROP TABLE lease_day, reconciliation, lake_part;
-ALTER TABLE ledger DROP COLUMN correction_id;
+ALTER TABLE ledger DROP COLUMN correction_id, DROP COLUMN hour, RESET (fillfactor);
 DROP INDEX ledger_day_idx;
 DROP TABLE correction, conversion;
 ALTER TABLE advertiser DROP COLUMN click_window_days, DROP COLUMN view_window_days;
