@@ -345,7 +345,7 @@ func (m *model) settleNow() {
 		m.follower = must[*follower](m.t)(start(ctx, m.cfg))
 		m.lockFollower()
 	}
-	all := m.oneIn(2)
+	all := !m.follower.listed || m.oneIn(2)
 	if all {
 		if err := m.follower.scan(ctx); err != nil {
 			m.t.Fatal(err)

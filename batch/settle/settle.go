@@ -318,9 +318,11 @@ func (f *follower) giveBack(ctx context.Context, tx *postgres.SettleTx, core *Co
 	if err != nil {
 		return nil, false, err
 	}
-	abandoned, err := tx.Abandoned(ctx, bank.LongestHold+bank.Grace)
-	if err != nil {
-		return nil, false, err
+	var abandoned []*postgres.Lease
+	if f.seen { // else the bucket may hold a lost process's last events
+		if abandoned, err = tx.Abandoned(ctx, bank.LongestHold+bank.Grace); err != nil {
+			return nil, false, err
+		}
 	}
 	for _, lease := range append(due, abandoned...) {
 		core.Return(lease)

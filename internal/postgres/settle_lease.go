@@ -152,13 +152,18 @@ func (t *SettleTx) Due(ctx context.Context, margin, wait time.Duration) ([]*Leas
 }
 
 // Abandoned locks and returns the leases of lost and stalled processes that the
-// bank's clock gives back: wait after their deadline.
+// bank's clock gives back: wait after their deadline. Where settling is behind, the
+// watermark counts: their events may have landed at processes that run.
 func (t *SettleTx) Abandoned(ctx context.Context, wait time.Duration) ([]*Lease, error) {
+	settled := t.Now
+	if t.Watermark.Before(settled) {
+		settled = t.Watermark
+	}
 	leases, err := many(ctx, t.tx, scanLease, `
 		SELECT `+leaseColumns+` FROM process p JOIN lease e ON e.process_id = p.id
 		WHERE p.state <> 'ended' AND (p.state = 'lost' OR p.stalled <> '')
 			AND e.state <> 'final' AND e.deadline < $1::timestamptz - make_interval(secs => $2)
-		ORDER BY e.id LIMIT $3 FOR UPDATE OF e`, t.Now, wait.Seconds(), sweepSize)
+		ORDER BY e.id LIMIT $3 FOR UPDATE OF e`, settled, wait.Seconds(), sweepSize)
 	if err != nil {
 		return nil, fmt.Errorf("find abandoned leases: %w", err)
 	}
