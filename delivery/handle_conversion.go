@@ -206,8 +206,8 @@ func parseValue(text string) (money.Micros, error) {
 		return 0, nil
 	}
 	value, err := money.Parse(text)
-	if err != nil || value < 0 {
-		return 0, invalidRequest("value has to be a decimal such as 49.90: digits, a point, at most six decimal places, at most %s", money.Max)
+	if err != nil || value < 0 || value > event.MaxConversionValue {
+		return 0, invalidRequest("value has to be a decimal such as 49.90: digits, a point, at most six decimal places, at most %s", event.MaxConversionValue)
 	}
 	return value, nil
 }

@@ -301,7 +301,7 @@ func (r *replay) book(rec *event.Record, outcome event.Outcome, charged, overage
 	add(cell, cellColumn(rec), 1)
 	add(supply, supplyColumn(rec.Type), 1)
 	if rec.Type == event.Conversion {
-		cell[6] += int64(rec.Action.Value)
+		cell[6] = min(cell[6]+int64(rec.Action.Value), int64(postgres.MaxCellValue))
 	}
 	cell[12] += int64(charged)
 	cell[13] += int64(overage)

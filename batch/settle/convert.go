@@ -50,7 +50,7 @@ func (c *Core) convert(a *applying, o *other) {
 	} else {
 		at.cell.Conversions++
 	}
-	at.cell.ConversionValue += rec.Action.Value
+	at.cell.ConversionValue = min(at.cell.ConversionValue+rec.Action.Value, postgres.MaxCellValue)
 	c.audience(a, o.place).Conversions++
 	if r.Bills == event.BillsConversion && rec.Landing.Charge() > 0 { // charged from accounts, which nothing is yet
 		a.outcome(event.Outcome{Index: o.record, Fate: event.Short})

@@ -134,6 +134,9 @@ const (
 // MaxOrderID is the longest order id, in bytes.
 const MaxOrderID = 64
 
+// MaxConversionValue is the largest value of a conversion that is counted.
+const MaxConversionValue = 70_000_000 * money.Unit
+
 // Action is what a conversion says beside its landing: an order, a sign-up.
 type Action struct {
 	OrderID   string       // the advertiser's, printable ASCII; "": one for each reservation

@@ -172,7 +172,11 @@ func (u *cube[K, C]) source() string {
 func (u *cube[K, C]) updateSQL() string {
 	var set, where []string
 	for _, figure := range u.figures {
-		set = append(set, figure+" = r."+figure+" + n."+figure)
+		sum := "r." + figure + " + n." + figure
+		if figure == "conversion_value_micros" {
+			sum = fmt.Sprintf("LEAST(%s, %d)", sum, MaxCellValue)
+		}
+		set = append(set, figure+" = "+sum)
 	}
 	for _, name := range u.names() {
 		where = append(where, "r."+name+" = n."+name)

@@ -100,6 +100,10 @@ var demandCube = cube[CellKey, Cell]{
 	events: (*Cell).events,
 }
 
+// MaxCellValue is what conversions' values in one cell come to at most. Advertisers'
+// pages state them, so that nothing else bounds the sum.
+const MaxCellValue = money.Max / 10
+
 // each calls f with every figure in the order of the cube's columns.
 func (c *Cell) each(f func(int64)) {
 	for _, v := range [...]int64{c.Impressions, c.Viewables, c.Clicks, c.Wins, c.Conversions, c.ViewConversions} {
@@ -126,7 +130,7 @@ func (c *Cell) Add(d *Cell) {
 	}
 	c.Late += d.Late
 	c.Invalid += d.Invalid
-	c.ConversionValue += d.ConversionValue
+	c.ConversionValue = min(c.ConversionValue+d.ConversionValue, MaxCellValue)
 	c.Spend += d.Spend
 	c.Overage += d.Overage
 	c.Revenue += d.Revenue
