@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -35,6 +37,7 @@ type claim struct {
 	opened     time.Time // zero: neither OPEN nor CLOSE is in the unsettled part
 	granted    postgres.Amount
 	closed     bool
+	looked     bool // for what was counted of it before
 	reserved   postgres.Amount
 	lastExpiry time.Time
 
@@ -119,7 +122,11 @@ func (x *Rebuilder) read(ctx context.Context, settler *postgres.Settler) (*histo
 			if err != nil {
 				return nil, err
 			}
-			if h.segment(ctx, settler, b, stream.Process, seq) != nil {
+			whole, err := h.segment(ctx, settler, b, stream.Process, seq)
+			if err != nil {
+				return nil, err
+			}
+			if !whole {
 				break // likewise at damage
 			}
 		}
@@ -127,31 +134,35 @@ func (x *Rebuilder) read(ctx context.Context, settler *postgres.Settler) (*histo
 	return h, ctx.Err()
 }
 
-// segment adds one. Its error ends the stream.
-func (h *history) segment(ctx context.Context, settler *postgres.Settler, b []byte, process ulid.ULID, seq uint64) error {
-	var fresh []ulid.ULID
-	err := segment.Records(b, process, seq, func(_ uint32, rec *event.Record) error {
-		if rec.Type.IsLanding() && h.leases[rec.Landing.Reservation.Lease] == nil {
-			fresh = append(fresh, h.claim(rec.Landing.Reservation.Lease).id)
+// segment adds one, unless it is damaged. Its error is the database's.
+func (h *history) segment(ctx context.Context, settler *postgres.Settler, b []byte, process ulid.ULID, seq uint64) (whole bool, err error) {
+	fresh := make(map[ulid.ULID]struct{})
+	err = segment.Records(b, process, seq, func(_ uint32, rec *event.Record) error {
+		if c := h.leases[rec.Landing.Reservation.Lease]; rec.Type.IsLanding() && (c == nil || !c.looked) {
+			fresh[rec.Landing.Reservation.Lease] = struct{}{}
 		}
 		return nil
 	})
 	if err != nil {
-		return err
+		return false, nil
 	}
 	if len(fresh) > 0 {
-		counted, err := settler.CountedBits(ctx, fresh, billing)
+		for id := range fresh {
+			h.claim(id).looked = true
+		}
+		counted, err := settler.CountedBits(ctx, slices.Collect(maps.Keys(fresh)), billing)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, row := range counted {
 			h.leases[row.Lease].counted(row)
 		}
 	}
-	return segment.Records(b, process, seq, func(_ uint32, rec *event.Record) error {
+	err = segment.Records(b, process, seq, func(_ uint32, rec *event.Record) error {
 		h.record(process, rec)
 		return nil
 	})
+	return err == nil, nil
 }
 
 func (h *history) claim(id ulid.ULID) *claim {

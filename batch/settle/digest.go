@@ -304,7 +304,7 @@ func block(index uint32) uint8 { return uint8(index / postgres.BitsPerBlock) }
 
 // size is about what the digest and what it leads to take in memory, in bytes.
 func (d *Digest) size() int64 {
-	const perLanding, perRow, perClaim, perPlace = 48, 256, 512, 512
-	return int64(len(d.landings))*perLanding + int64(len(d.rows))*perRow +
-		int64(len(d.claims))*perClaim + int64(len(d.places))*perPlace
+	const perLanding, perRow, perClaim, perPlace, perCount, perOther = 48, 256, 512, 512, 256, 1024
+	return int64(len(d.landings))*perLanding + int64(len(d.rows))*perRow + int64(len(d.claims))*perClaim +
+		int64(len(d.places))*perPlace + int64(len(d.counts))*perCount + int64(len(d.others))*perOther
 }
