@@ -1,10 +1,12 @@
 package settle
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/hayate-ads/hayate/internal/event"
+	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
 // After settle was away, a lost process's lease keeps its money for the events in
@@ -49,4 +51,33 @@ func TestBacklogBeforeLostLeases(t *testing.T) {
 	}
 	f("landed at another process", func(_, alive *stream) *stream { return alive })
 	f("landed at the lost one", func(lost, _ *stream) *stream { return lost })
+}
+
+// A batch that was fetched ahead leaves lost processes out: it is not the end of
+// what the bucket holds.
+func TestFetchedAheadIsNotAll(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	lost := w.process()
+	grant := w.grant(lost, w.lineItem(1000, 500).ID, 10)
+	w.log(lost, landing(event.Impression, w.token(lost, grant, 0)))
+	w.ship(lost)
+	if _, err := w.db.Pool.Exec(t.Context(), "UPDATE process SET state = 'lost'"); err != nil {
+		t.Fatal(err)
+	}
+	f := must[*follower](t)(start(t.Context(), w.cfg))
+	defer f.close(t.Context())
+	if err := errors.Join(f.settler.Lock(t.Context()), f.scan(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	f.fetchAhead(t.Context(), must[[]postgres.Process](t)(f.settler.Processes(t.Context())), gathered{full: true})
+	for more := true; more; {
+		var err error
+		if more, err = f.round(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.totals(); got.Charged != price {
+		t.Errorf("charged %s, want %s; all was seen: %t", got.Charged, price, f.seen)
+	}
 }

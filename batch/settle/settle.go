@@ -221,6 +221,7 @@ func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	some := f.ahead != nil // of the streams: it is not to be taken for all
 	found := f.next(ctx, processes, all)
 	if found.full {
 		f.fetchAhead(ctx, processes, found)
@@ -237,8 +238,8 @@ func (f *follower) round(ctx context.Context, all bool) (more bool, err error) {
 			return false, err
 		}
 	}
-	f.seen = f.seen || all && f.listed && !found.full && found.err == nil
-	return len(found.segments) > 0, found.err
+	f.seen = f.seen || all && !some && f.listed && !found.full && found.err == nil
+	return some || len(found.segments) > 0, found.err
 }
 
 // check lets the bank lease once this session has compared the database with all
