@@ -55,10 +55,13 @@ async function circle() {
   const console_ = await context.newPage();
   console_.on("pageerror", (error) => errors.push(String(error)));
   const violations = [];
-  const audit = async (name) => {
+  const audit = async (name, language = "en") => {
     await console_.evaluate(axe);
     const result = await console_.evaluate(() => globalThis.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }));
     for (const v of result.violations) violations.push(`${name}: ${v.id}: ${v.nodes[0].html}`);
+    const { lang, beyond } = await console_.evaluate(() => ({ lang: document.documentElement.lang, beyond: document.documentElement.scrollWidth - innerWidth }));
+    if (lang !== language) violations.push(`${name}: in ${lang}, want ${language}`);
+    if (beyond > 0) violations.push(`${name}: ${beyond} pixels wider than the window`);
   };
   await console_.goto(env.ADMIN_URL);
   await audit("sign-in");
@@ -76,7 +79,43 @@ async function circle() {
   }
   const seconds = (Date.now() - started) / 1000;
   await audit("report");
+  for (const url of await pages(console_)) {
+    await console_.goto(env.ADMIN_URL + url);
+    await audit(url);
+  }
+  // The same on a phone, in Japanese: every page is seen at both widths and in both languages.
+  await console_.locator("button[name=language][value=ja]").click();
+  await console_.locator("html[lang=ja]").waitFor();
+  await console_.setViewportSize({ width: 390, height: 844 });
+  for (const url of ["/", "/report", ...(await pages(console_))]) {
+    await console_.goto(env.ADMIN_URL + url);
+    await audit(`${url} on a phone, in Japanese`, "ja");
+  }
+  violations.push(...(await stranger()));
   return { drawn, landed, impressions, total, seconds, errors, violations };
+}
+
+// pages are those of reports, jobs, credits and invoices. The advertiser is the
+// first one on the list of invoices, which has been charged something.
+async function pages(page) {
+  await page.goto(env.ADMIN_URL + "/invoices");
+  const invoice = await page.locator("main table a[href^='/invoices/']").first().getAttribute("href");
+  const advertiser = invoice.split("/")[2];
+  return [
+    "/report?group=hour,line_item,creative,placement,exchange", "/report?group=day,country,device,invalid",
+    "/supply", "/supply?group=hour,placement,exchange", "/jobs", "/corrections", "/corrections/new",
+    "/invoices", invoice, `/advertisers/${advertiser}/conversions`,
+  ];
+}
+
+// stranger is somebody whose browser asks for Japanese and who has not signed in.
+async function stranger() {
+  const context = await browser.newContext({ locale: "ja-JP" });
+  const page = await context.newPage();
+  await page.goto(env.ADMIN_URL);
+  const language = await page.evaluate(() => document.documentElement.lang);
+  await context.close();
+  return language === "ja" ? [] : [`sign-in: in ${language} though the browser asks for ja-JP`];
 }
 
 // totals reads the last line of the report's table by its column names.
