@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -137,7 +138,10 @@ func TestEveryFlippedByte(t *testing.T) {
 	t.Parallel()
 	d := newDamageTest(t)
 	footer := d.cuts[len(d.cuts)-2]
-	b, masks := bytes.Clone(d.whole), []byte{1, 2, 4, 8, 16, 32, 64, 128, 0xff}
+	b, masks := bytes.Clone(d.whole), []byte{1, syncedMark, 0xff}
+	if os.Getenv("PROOF") != "" {
+		masks = []byte{1, 2, 4, 8, 16, 32, 64, 128, 0xff}
+	}
 	for at := range b {
 		want := ErrCorrupt
 		if at >= footer {
