@@ -139,7 +139,17 @@ func (r rollup) statements() []string {
 func summed(columns string) string {
 	var list []string
 	for column := range strings.SplitSeq(columns, ",") {
-		list = append(list, "sum(h."+strings.TrimSpace(column)+")")
+		list = append(list, sumOf(strings.TrimSpace(column)))
 	}
 	return strings.Join(list, ", ")
+}
+
+// sumOf sums a column up. Conversions' values are what advertisers state: many
+// cells full of them shall not make a sum that no column holds.
+func sumOf(column string) string {
+	sum := "sum(h." + column + ")"
+	if column == "conversion_value_micros" {
+		sum = fmt.Sprintf("LEAST(%s, %d)", sum, MaxCellValue)
+	}
+	return sum
 }

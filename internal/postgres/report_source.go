@@ -66,7 +66,7 @@ const demandNarrow = `($3::bigint IS NULL OR c.advertiser_id = $3)
 func same(names ...string) map[string]string {
 	figures := map[string]string{}
 	for _, name := range names {
-		figures[name] = "sum(h." + name + ")"
+		figures[name] = sumOf(name)
 	}
 	return figures
 }

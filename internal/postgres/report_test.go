@@ -166,3 +166,22 @@ func TestReportsOfDays(t *testing.T) {
 	_, err = read(ad.RoleOperator, 1, postgres.ByHour)
 	wantField(t, err, "group", ad.OutOfRange)
 }
+
+// Whatever values advertisers state, reports and days come out: sums of
+// conversions' values end at a bound.
+func TestReportsOfHugeValues(t *testing.T) {
+	t.Parallel()
+	h := addHouse(t, newDB(t), "one")
+	addDelivery(t, h)
+	h.exec(t, "UPDATE report_hour SET conversion_value_micros = $1", int64(postgres.MaxCellValue))
+	h.exec(t, `
+		INSERT INTO report_hour (hour, line_item_id, creative_id, placement_id, exchange_id, conversion_value_micros)
+		SELECT hour, line_item_id, n, placement_id, 1, conversion_value_micros FROM report_hour, generate_series(1, 150) AS n`)
+	h.exec(t, "INSERT INTO report_status (hour) SELECT DISTINCT hour FROM report_hour")
+	rollUp(t, h.DB)
+	q := postgres.ReportQuery{ReportFilter: hours, Series: true, Group: []postgres.Dimension{postgres.ByLineItem}}
+	r := must[postgres.Report](t)(h.DemandReport(t.Context(), h.actor(ad.RoleOperator), q))
+	if len(r.Rows) != 1 || r.Rows[0].ConversionValue != postgres.MaxCellValue || r.Total.ConversionValue != postgres.MaxCellValue {
+		t.Errorf("rows %+v, total %+v", r.Rows, r.Total)
+	}
+}
