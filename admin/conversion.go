@@ -66,7 +66,7 @@ func (c *console) conversionSnippets(lang string, a ad.Advertiser) []views.Snipp
 		},
 		{
 			Title: views.T(lang, "conversion.landing"), Text: views.T(lang, "conversion.landing_text"),
-			Code: fmt.Sprintf("https://%s/?hayate={conversion}", a.Domain),
+			Code: fmt.Sprintf("https://%s/?hy={conversion}", a.Domain),
 		},
 		{
 			Title: views.T(lang, "conversion.postback"), Text: views.T(lang, "conversion.postback_text"),

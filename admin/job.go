@@ -60,7 +60,7 @@ func (j jobs) tiles(p problems) []views.Tile {
 	if !t.Watermark.IsZero() {
 		watermark.Value, watermark.Note = p.ago(t.Now.Sub(t.Watermark)), views.Moment(t.Watermark, time.UTC)
 	}
-	lake := views.Tile{Name: p.t("job.lake"), Value: p.t("job.never")}
+	lake := views.Tile{Name: p.t("job.lake"), Value: p.t("job.lake_none")}
 	if !t.LakeHour.IsZero() {
 		lake.Value, lake.Note = p.ago(t.Now.Sub(t.LakeHour)), views.Moment(t.LakeHour, time.UTC)
 	}
@@ -71,37 +71,43 @@ func (j jobs) tiles(p problems) []views.Tile {
 	return []views.Tile{state, watermark, lake, spool}
 }
 
-func (p problems) ago(d time.Duration) string { return views.T(p.lang, "job.age", span(d)) }
+func (p problems) ago(d time.Duration) string { return views.T(p.lang, "job.age", span(p.lang, d)) }
 
 // due says when a job has to start again.
 func (p problems) due(d time.Duration) string {
 	if d < 0 {
-		return views.T(p.lang, "job.overdue", span(-d))
+		return views.T(p.lang, "job.overdue", span(p.lang, -d))
 	}
-	return views.T(p.lang, "job.in", span(d))
+	return views.T(p.lang, "job.in", span(p.lang, d))
 }
 
 // span writes a duration in its two largest units, of which nobody needs more.
-func span(d time.Duration) string {
+func span(lang string, d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
 	case d < time.Second:
-		return fmt.Sprintf("%d ms", max(d, 0).Milliseconds())
+		return inUnits(lang, max(d, 0), time.Millisecond, time.Millisecond)
 	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
+		return inUnits(lang, d, time.Second, time.Second)
 	case d < time.Hour:
-		return inUnits(d, time.Minute, "min", time.Second, "s")
+		return inUnits(lang, d, time.Minute, time.Second)
 	case d < 2*day:
-		return inUnits(d, time.Hour, "h", time.Minute, "min")
+		return inUnits(lang, d, time.Hour, time.Minute)
 	}
-	return inUnits(d, day, "d", time.Hour, "h")
+	return inUnits(lang, d, day, time.Hour)
 }
 
-func inUnits(d, large time.Duration, name string, small time.Duration, rest string) string {
-	if d%large < small {
-		return fmt.Sprintf("%d %s", d/large, name)
+func inUnits(lang string, d, large, small time.Duration) string {
+	if d%large < small || large == small {
+		return inUnit(lang, d/large, large)
 	}
-	return fmt.Sprintf("%d %s %d %s", d/large, name, d%large/small, rest)
+	return inUnit(lang, d/large, large) + " " + inUnit(lang, d%large/small, small)
+}
+
+func inUnit(lang string, n, unit time.Duration) string {
+	return views.T(lang, "job.unit_"+map[time.Duration]string{
+		time.Millisecond: "ms", time.Second: "s", time.Minute: "min", time.Hour: "h", 24 * time.Hour: "d",
+	}[unit], n)
 }
 
 func (j jobs) table(p problems) views.Table {
@@ -119,20 +125,20 @@ func (j jobs) table(p problems) views.Table {
 func jobRow(p problems, h postgres.JobHealth) []views.Cell {
 	schedule := p.t("job.follows")
 	if h.Schedule != "" {
-		schedule = views.T(p.lang, "job.every", span(h.Every))
+		schedule = views.T(p.lang, "job.every", span(p.lang, h.Every))
 	}
 	last, took, success, lag := p.t("job.never"), "", p.t("job.never"), ""
 	if h.Last.ID != 0 {
 		last = p.ago(h.Now.Sub(h.Last.StartedAt))
 	}
 	if !h.Last.EndedAt.IsZero() {
-		took = span(h.Last.EndedAt.Sub(h.Last.StartedAt))
+		took = span(p.lang, h.Last.EndedAt.Sub(h.Last.StartedAt))
 	}
 	if !h.SucceededAt.IsZero() {
 		success = p.ago(h.Now.Sub(h.SucceededAt))
 	}
 	if h.Lag > 0 {
-		lag = span(h.Lag)
+		lag = span(p.lang, h.Lag)
 	}
 	return []views.Cell{
 		{Text: h.Name, Note: schedule}, {Badges: jobBadges(p, h)}, {Text: last}, {Text: took, Number: true}, {Text: lag, Number: true},

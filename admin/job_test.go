@@ -42,9 +42,12 @@ func TestSpan(t *testing.T) {
 	t.Parallel()
 	f := func(d time.Duration, want string) {
 		t.Helper()
-		if got := span(d); got != want {
+		if got := span("en", d); got != want {
 			t.Errorf("%s is %q, want %q", d, got, want)
 		}
+	}
+	if got := span("ja", 90*time.Second); got != "1 分 30 秒" {
+		t.Errorf("in Japanese: %q", got)
 	}
 	f(0, "0 ms")
 	f(-90*time.Second, "0 ms")

@@ -59,5 +59,8 @@ func Rebuild(ctx context.Context, cfg Config, log *slog.Logger) (string, error) 
 	}
 	defer h.close()
 	sum, err := (&rebuild.Rebuilder{DB: h.runner.DB, Bucket: h.bucket, Bank: h.cfg.Bank.protocol(), Log: log}).Run(ctx)
+	if err != nil && sum.Streams == 0 {
+		return "", err // nothing was begun, so there is nothing to tell
+	}
 	return sum.String(), err
 }

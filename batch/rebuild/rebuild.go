@@ -114,7 +114,7 @@ func (x *Rebuilder) lock(ctx context.Context, settler *postgres.Settler) error {
 			return err
 		}
 		if !said {
-			x.Log.Info("rebuild waits for the settler to end")
+			x.Log.Info("rebuild waits for the settler to end: suspend the job settle, or stop batch schedule")
 		}
 		select {
 		case <-ctx.Done():

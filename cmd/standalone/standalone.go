@@ -268,7 +268,7 @@ func (s *standalone) visit(ctx context.Context) {
 	const workers = 4
 	visitors := traffic.Visitors{
 		DeliveryURL: "http://" + s.config.Listen, Placements: []string{s.page.Leaderboard, s.page.Rectangle, s.page.Mobile},
-		SeenShare: 0.8, ClickShare: 0.02, BuyShare: 0.25, Client: traffic.NewClient(workers),
+		SeenShare: 0.8, ViewShare: 0.7, ClickShare: 0.02, BuyShare: 0.25, Client: traffic.NewClient(workers),
 	}
 	traffic.Pace{Rate: s.config.Traffic, Workers: workers}.Run(ctx, func(ctx context.Context, _ time.Time) { visitors.Visit(ctx) })
 }

@@ -17,6 +17,7 @@ type Visitors struct {
 	DeliveryURL string   // http://host:port
 	Placements  []string // ids, one drawn for each visit
 	SeenShare   float64  // of decisions that become impressions, 0 to 1
+	ViewShare   float64  // of impressions that are reported viewable, 0 to 1
 	ClickShare  float64  // of impressions that are clicked, 0 to 1
 	BuyShare    float64  // of clicks that are followed by a conversion, 0 to 1, where the landing URL has a token as parameter hy
 	Client      *http.Client
@@ -60,6 +61,7 @@ type decisionResponse struct {
 		NoFill      string   `json:"no_fill"`
 		Click       string   `json:"click"`
 		Impressions []string `json:"impressions"`
+		Viewables   []string `json:"viewables"`
 	} `json:"decisions"`
 }
 
@@ -91,6 +93,13 @@ func (v *Visitors) Visit(ctx context.Context) (Outcome, error) {
 		}
 	}
 	outcome.Seen = true
+	if rand.Float64() < v.ViewShare {
+		for _, address := range response.Decisions[0].Viewables {
+			if _, err := v.get(ctx, address, agent, http.StatusNoContent); err != nil {
+				return outcome, err
+			}
+		}
+	}
 	if rand.Float64() >= v.ClickShare {
 		return outcome, nil
 	}

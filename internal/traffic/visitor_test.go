@@ -13,7 +13,7 @@ import (
 // was called with a token.
 func TestVisit(t *testing.T) {
 	t.Parallel()
-	f := func(landing string, shares [3]float64, want Outcome, calls ...string) {
+	f := func(landing string, shares [4]float64, want Outcome, calls ...string) {
 		t.Helper()
 		var got []string
 		var server *httptest.Server
@@ -21,7 +21,9 @@ func TestVisit(t *testing.T) {
 			got = append(got, r.URL.Path)
 			switch r.URL.Path {
 			case "/v1/decisions":
-				fmt.Fprintf(w, `{"decisions":[{"click":"%s/t/c/1","impressions":["%[1]s/t/i/1"]}]}`, server.URL)
+				fmt.Fprintf(w, `{"decisions":[{"click":"%s/t/c/1","impressions":["%[1]s/t/i/1"],"viewables":["%[1]s/t/v/1"]}]}`, server.URL)
+			case "/t/v/1":
+				w.WriteHeader(http.StatusNoContent)
 			case "/t/c/1":
 				w.Header().Set("Location", landing)
 				w.WriteHeader(http.StatusFound)
@@ -32,7 +34,7 @@ func TestVisit(t *testing.T) {
 			}
 		}))
 		defer server.Close()
-		v := Visitors{DeliveryURL: server.URL, Placements: []string{"1"}, SeenShare: shares[0], ClickShare: shares[1], BuyShare: shares[2], Client: NewClient(1)}
+		v := Visitors{DeliveryURL: server.URL, Placements: []string{"1"}, SeenShare: shares[0], ClickShare: shares[1], BuyShare: shares[2], ViewShare: shares[3], Client: NewClient(1)}
 		outcome, err := v.Visit(t.Context())
 		if err != nil || outcome != want {
 			t.Errorf("%s %v: %+v, %v", landing, shares, outcome, err)
@@ -42,10 +44,10 @@ func TestVisit(t *testing.T) {
 		}
 	}
 	const shop = "https://shop.example/?hy="
-	all := [3]float64{1, 1, 1}
+	all := [4]float64{1, 1, 1, 0}
 	f(shop+"abc", all, Outcome{true, true, true, true}, "/v1/decisions", "/t/i/1", "/t/c/1", "/t/x/abc")
 	f(shop, all, Outcome{true, true, true, false}, "/v1/decisions", "/t/i/1", "/t/c/1")
-	f(shop+"abc", [3]float64{1, 1, 0}, Outcome{true, true, true, false}, "/v1/decisions", "/t/i/1", "/t/c/1")
-	f(shop+"abc", [3]float64{1, 0, 1}, Outcome{true, true, false, false}, "/v1/decisions", "/t/i/1")
-	f(shop+"abc", [3]float64{0, 1, 1}, Outcome{true, false, false, false}, "/v1/decisions")
+	f(shop+"abc", [4]float64{1, 1, 0, 0}, Outcome{true, true, true, false}, "/v1/decisions", "/t/i/1", "/t/c/1")
+	f(shop+"abc", [4]float64{1, 0, 1, 1}, Outcome{true, true, false, false}, "/v1/decisions", "/t/i/1", "/t/v/1")
+	f(shop+"abc", [4]float64{0, 1, 1, 1}, Outcome{true, false, false, false}, "/v1/decisions")
 }
