@@ -67,6 +67,7 @@ func TestCircle(t *testing.T) {
 		t.Errorf("only %d samples of the accounts", n)
 	}
 	w.compare(t, audience, prices)
+	t.Logf("figure circle.events_reconciled %d events", w.reconcile(t, w.env))
 	agent.Verify(t)
 	agent.Await(t, 10*time.Second, telemetrytest.Used(t, filepath.Join(root, "datadog"))...)
 	t.Logf("figure circle.dogstatsd_lines %d lines", agent.Lines())

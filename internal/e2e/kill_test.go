@@ -109,19 +109,20 @@ func TestKillLoops(t *testing.T) {
 		t.Errorf("only %d samples of the accounts", n)
 	}
 	w.compareKilled(t, mob, prices)
-	w.reconcile(t, settleEnv)
+	t.Logf("figure kill.events_reconciled %d events", w.reconcile(t, settleEnv))
 }
 
 // reconcile lets the job recompute the day, and yesterday where the test began
-// before midnight, from the segments that settle saw.
-func (w *world) reconcile(t *testing.T, env []string) {
+// before midnight, from the segments that settle saw. It returns how many events
+// there were; differences fail the test.
+func (w *world) reconcile(t *testing.T, env []string) (events int64) {
 	t.Helper()
 	for _, job := range []string{"rollup", "lake"} {
 		if code := start(t, "batch", env, "run", job).wait(t, time.Minute); code != 0 {
 			t.Errorf("batch run %s: exit code %d", job, code)
 		}
 	}
-	var events, differences int64
+	var differences int64
 	for ago := range 2 {
 		day := time.Now().UTC().AddDate(0, 0, -ago).Format(time.DateOnly)
 		if code := start(t, "batch", env, "reconcile", "--day", day).wait(t, 2*time.Minute); code != 0 {
@@ -133,8 +134,7 @@ func (w *world) reconcile(t *testing.T, env []string) {
 	if events == 0 || differences != 0 {
 		t.Errorf("reconciliation: %d events, %d differences", events, differences)
 	}
-	t.Logf("figure kill.events_reconciled %d events", events)
-	t.Logf("figure kill.differences %d differences", differences)
+	return events
 }
 
 // killEvery starts a process anew each time that it has killed it, and leaves
