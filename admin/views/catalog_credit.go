@@ -79,7 +79,7 @@ var creditTexts = map[string]words{
 	"invoice.none_text":       {"An invoice appears with the first charge of its month.", "月の最初の課金とともに表示されます。"},
 	"invoice.noun":            {"Invoice", "請求書"},
 	"invoice.open":            {"Open", "未確定"},
-	"invoice.open_text":       {"The month is not over, or some of it is not settled yet: the figures may still rise.", "月の途中か、集計が完了していないため、金額は増えることがあります。"},
+	"invoice.open_text":       {"The month is not over, or some of it is not settled yet: the figures may still change.", "月の途中か、集計が完了していないため、金額は変わることがあります。"},
 	"invoice.settled":         {"Settled up to", "集計済み"},
 	"invoice.show":            {"Show the invoices", "請求書を表示"},
 	"invoice.title":           {"%s, %s", "%s %s"},
