@@ -90,6 +90,26 @@ func beyond(ctx context.Context, bucket *blob.Bucket, process ulid.ULID, seq uin
 	return seqs, err
 }
 
+// Later returns the name of a segment of the stream after number seq, "" when
+// the bucket has none.
+func Later(ctx context.Context, bucket *blob.Bucket, process ulid.ULID, seq uint64) (later string, err error) {
+	prefix := path.Dir(event.SegmentName(process, 1)) + "/"
+	err = list(ctx, bucket, prefix, "/", func(object *blob.ListObject) error {
+		if n, err := strconv.ParseUint(path.Base(object.Key), 10, 64); err == nil && n > seq {
+			later = object.Key
+			return errFound
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return "", fmt.Errorf("list the stream of process %s: %w", process, err)
+	}
+	return later, nil
+}
+
+// errFound ends a listing.
+var errFound = errors.New("found")
+
 func list(ctx context.Context, bucket *blob.Bucket, prefix, delimiter string, each func(*blob.ListObject) error) error {
 	objects := bucket.List(&blob.ListOptions{Prefix: prefix, Delimiter: delimiter})
 	for {

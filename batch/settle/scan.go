@@ -2,17 +2,10 @@ package settle
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"path"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-	"gocloud.dev/blob"
-
+	"github.com/hayate-ads/hayate/batch/segment"
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
@@ -21,9 +14,9 @@ import (
 // disk came back whose process never reached Postgres, and for streams with a gap.
 func (f *follower) scan(ctx context.Context) error {
 	f.scanned = time.Now()
-	ids, err := f.listProcesses(ctx)
+	ids, err := segment.Processes(ctx, f.cfg.Bucket)
 	if err != nil {
-		return fmt.Errorf("list the bucket: %w", err)
+		return err
 	}
 	unknown, err := f.settler.Unknown(ctx, ids)
 	if err != nil {
@@ -36,35 +29,6 @@ func (f *follower) scan(ctx context.Context) error {
 	}
 	f.listed = true
 	return f.findGaps(ctx)
-}
-
-func (f *follower) listProcesses(ctx context.Context) ([]ulid.ULID, error) {
-	var ids []ulid.ULID
-	err := f.list(ctx, "events/", "/", func(day *blob.ListObject) error {
-		return f.list(ctx, day.Key, "/", func(process *blob.ListObject) error {
-			if id, err := ulid.ParseStrict(path.Base(process.Key)); err == nil && process.IsDir {
-				ids = append(ids, id)
-			}
-			return nil
-		})
-	})
-	return ids, err
-}
-
-func (f *follower) list(ctx context.Context, prefix, delimiter string, each func(*blob.ListObject) error) error {
-	objects := f.cfg.Bucket.List(&blob.ListOptions{Prefix: prefix, Delimiter: delimiter})
-	for {
-		object, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := each(object); err != nil {
-			return err
-		}
-	}
 }
 
 // findGaps stalls streams whose next segment is missing although a later one is
@@ -81,9 +45,9 @@ func (f *follower) findGaps(ctx context.Context) error {
 			continue
 		}
 		next := event.SegmentName(at.Process, at.Seq)
-		later, err := f.laterThan(ctx, path.Dir(next)+"/", p.Applied+1)
+		later, err := segment.Later(ctx, f.cfg.Bucket, at.Process, at.Seq)
 		if err != nil {
-			return fmt.Errorf("list the stream of process %s: %w", p.ID, err)
+			return err
 		}
 		if later == "" {
 			continue
@@ -106,20 +70,4 @@ func (f *follower) findGaps(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// laterThan returns the name of a segment beyond seq, "" if there is none.
-func (f *follower) laterThan(ctx context.Context, prefix string, seq uint64) (later string, err error) {
-	err = f.list(ctx, prefix, "", func(object *blob.ListObject) error {
-		n, err := strconv.ParseUint(strings.TrimPrefix(object.Key, prefix), 10, 64)
-		if err == nil && n > seq {
-			later = object.Key
-			return io.EOF
-		}
-		return nil
-	})
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return later, err
 }
