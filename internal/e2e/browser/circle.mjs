@@ -86,6 +86,7 @@ async function circle() {
   // The same on a phone, in Japanese: every page is seen at both widths and in both languages.
   await console_.locator("button[name=language][value=ja]").click();
   await console_.locator("html[lang=ja]").waitFor();
+  await console_.waitForLoadState();
   await console_.setViewportSize({ width: 390, height: 844 });
   for (const url of ["/", "/report", ...(await pages(console_))]) {
     await console_.goto(env.ADMIN_URL + url);
