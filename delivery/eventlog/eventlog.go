@@ -91,7 +91,7 @@ func setDefault[T ~int64](v *T, value T) {
 func (c Config) limits() Limits {
 	return Limits{
 		CommitWait:    time.Millisecond,
-		CommitRecords: 256,
+		CommitRecords: 128,
 		TelemetryWait: 500 * time.Millisecond,
 		RotateEvery:   c.RotateEvery,
 		RotateBytes:   c.RotateBytes,

@@ -26,7 +26,7 @@ var trackFigures = []string{"track.rps_ratio", "track.cpu_us", "track.bare_cpu_u
 
 const (
 	trackConns   = 256
-	trackPerSec  = 150_000 // tokens made for each second: beyond what either server answers
+	trackPerSec  = 300_000 // tokens made for each second: beyond what either server answers
 	trackLeases  = event.MaxIndex + 1
 	trackKeyFile = "1 a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\n"
 )
