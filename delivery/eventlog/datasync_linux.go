@@ -104,19 +104,20 @@ func (s *syncer) close() {
 
 // iocb and ioEvent are those of linux/aio_abi.h.
 type iocb struct {
-	data     uint64
-	_        [2]uint32 // key and flags, zero
-	opcode   uint16
-	priority int16
-	file     uint32
-	_        [4]uint64 // buffer, length, offset: of reads and writes
-	flags    uint32
-	event    uint32
+	_      uint64    // data, given back with the event
+	_      [2]uint32 // key and flags, zero
+	opcode uint16
+	_      int16 // priority
+	file   uint32
+	_      [4]uint64 // buffer, length, offset: of reads and writes
+	flags  uint32
+	event  uint32
 }
 
 type ioEvent struct {
-	data, object    uint64
-	result, result2 int64
+	_, _   uint64 // data and request
+	result int64
+	_      int64
 }
 
 const (
