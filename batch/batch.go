@@ -127,7 +127,7 @@ func (h *house) jobs() []Job {
 		{Name: "publish", Timeout: h.cfg.PublishTimeout, Schedule: "@every " + h.cfg.PublishEvery.String(), Run: publisher.Run},
 		{Name: "settle", Timeout: h.cfg.FollowFor, Follow: true, Run: h.settle},
 		{Name: "lake", Timeout: time.Hour, Schedule: "@every " + h.cfg.LakeEvery.String(), Run: (&lake.Writer{DB: db, Bucket: h.bucket, Log: h.log, Currency: h.cfg.Currency}).Run},
-		{Name: "rollup", Timeout: time.Hour, Schedule: "@every " + h.cfg.RollupEvery.String(), Run: (&rollup.Roller{DB: db, Bucket: h.bucket, Log: h.log}).Run},
+		{Name: "rollup", Timeout: time.Hour, Schedule: "@every " + h.cfg.RollupEvery.String(), Run: (&rollup.Roller{DB: db}).Run},
 		{Name: "reconcile", Timeout: reconcileTimeout, Schedule: "30 3 * * *", Run: h.auditor().Run},
 		{Name: "retain", Timeout: 6 * time.Hour, Schedule: "30 5 * * *", Run: (&retain.Sweeper{DB: db, Bucket: h.bucket, Settings: h.cfg.Retain.settings(), Log: h.log}).Run},
 	}

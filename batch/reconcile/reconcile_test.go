@@ -117,7 +117,7 @@ func (w *world) course() {
 	w.Beat(b)
 	w.Settle()
 	w.writeLake()
-	if _, err := (&rollup.Roller{DB: w.DB, Log: w.quiet}).Run(w.t.Context()); err != nil {
+	if _, err := (&rollup.Roller{DB: w.DB}).Run(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 }

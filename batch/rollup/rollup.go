@@ -4,20 +4,13 @@ package rollup
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"gocloud.dev/blob"
 
 	"github.com/hayate-ads/hayate/internal/postgres"
 )
 
 // A Roller is made as a literal.
-type Roller struct {
-	DB     *postgres.DB
-	Bucket *blob.Bucket
-	Log    *slog.Logger
-}
+type Roller struct{ DB *postgres.DB }
 
 // Run makes the days anew whose hours have changed, a transaction each, and says
 // how many. Its lag is how long the first change that is still not in them has

@@ -37,12 +37,6 @@ const (
 	maxWhy             = 500 // runes
 )
 
-// Narrow tells whether the correction is about some creatives, placements or
-// exchanges only.
-func (k Correction) Narrow() bool {
-	return k.CreativeID != 0 || k.PlacementID != 0 || k.ExchangeID != nil
-}
-
 // Validate checks what people say. The error is an [Invalid].
 func (k Correction) Validate() error {
 	var c checks

@@ -39,11 +39,6 @@ const (
 	Rejected Review = "rejected" // with a reason
 )
 
-// ParseReview accepts the states there are.
-func ParseReview(text string) (Review, error) {
-	return oneOf("review", Review(text), Draft, Pending, Approved, Rejected)
-}
-
 // Creative is one ad of a line item. What serves is its newest approved
 // revision: an edit under review does not take the approved ad off the air;
 // pausing does.

@@ -9,11 +9,6 @@ const (
 	DOOH PropertyKind = "dooh" // screens in public places
 )
 
-// ParsePropertyKind accepts the kinds there are.
-func ParsePropertyKind(text string) (PropertyKind, error) {
-	return oneOf("kind of property", PropertyKind(text), Site, App, DOOH)
-}
-
 // Property is one site, app or network of screens of a publisher.
 type Property struct {
 	ID           ID

@@ -1,11 +1,11 @@
 package postgres
 
+// What the hours hold, read back for the tests of what writes them.
+
 import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/hayate-ads/hayate/internal/event"
 	"github.com/hayate-ads/hayate/internal/money"
@@ -26,7 +26,7 @@ func (q Queries) HourCells(ctx context.Context, from, to time.Time) (map[CellKey
 	var hour time.Time
 	var k CellKey
 	var c StoredCell
-	err := forEach(ctx, q.q, []any{
+	err := q.each(ctx, []any{
 		&hour, &k.LineItem, &k.Creative, &k.Placement, &k.Exchange,
 		&c.Impressions, &c.Viewables, &c.Clicks, &c.Wins, &c.Conversions, &c.ViewConversions,
 		&c.Video[event.Start], &c.Video[event.FirstQuartile], &c.Video[event.Midpoint], &c.Video[event.ThirdQuartile], &c.Video[event.Complete],
@@ -58,7 +58,7 @@ func (q Queries) HourAudience(ctx context.Context, from, to time.Time) (map[Audi
 	var k AudienceKey
 	var c AudienceCell
 	var country, device, invalid string
-	err := forEach(ctx, q.q, []any{&hour, &k.LineItem, &country, &device, &invalid, &c.Impressions, &c.Viewables, &c.Clicks, &c.Conversions, &c.Spend}, func() {
+	err := q.each(ctx, []any{&hour, &k.LineItem, &country, &device, &invalid, &c.Impressions, &c.Viewables, &c.Clicks, &c.Conversions, &c.Spend}, func() {
 		k.Hour, k.Country, k.Device, k.Invalid = hour.Unix(), [2]byte{}, event.OtherDevice, event.Valid
 		if country == foldedText {
 			k.Country = foldedCountry
@@ -97,7 +97,7 @@ func (q Queries) HourSupply(ctx context.Context, from, to time.Time) (map[Supply
 	var hour time.Time
 	var k SupplyKey
 	var c StoredSupply
-	err := forEach(ctx, q.q, []any{
+	err := q.each(ctx, []any{
 		&hour, &k.Placement, &k.Exchange, &k.NoFill,
 		&c.Decisions, &c.Impressions, &c.Viewables, &c.Clicks, &c.Wins, &c.Late, &c.Invalid, &c.Revenue, &c.CreditedRevenue,
 	}, func() {
@@ -111,17 +111,4 @@ func (q Queries) HourSupply(ctx context.Context, from, to time.Time) (map[Supply
 		return nil, fmt.Errorf("read supply hours: %w", err)
 	}
 	return cells, nil
-}
-
-// forEach calls row for each row of a query, scanned into fields.
-func forEach(ctx context.Context, q querier, fields []any, row func(), sql string, args ...any) error {
-	rows, err := q.Query(ctx, sql, args...)
-	if err != nil {
-		return err
-	}
-	_, err = pgx.ForEachRow(rows, fields, func() error {
-		row()
-		return nil
-	})
-	return err
 }
